@@ -1,0 +1,52 @@
+-- tour.sql: what `make run` shows. It reads only, and one error is part of it. Run by the owner of the database catalogue.
+\pset footer off
+\pset pager off
+SET search_path = public, apibase;
+SET max_parallel_workers_per_gather = 0;  -- plans do not depend on the machine
+\set ECHO queries
+
+\echo
+\echo == 1. A filter is a value of type spec; row @@ spec
+SELECT name, pg_size_pretty(installed_size) AS size, (maintainer).name AS maintainer FROM packages
+WHERE packages @@ $$section = 'games' and installed_size >= 1000000000$$ ORDER BY installed_size DESC LIMIT 3;
+
+\echo == 2. The planner sees native conditions, and uses the indexes
+\t on
+EXPLAIN (COSTS OFF) SELECT name FROM packages WHERE packages @@ $$section = 'games' and installed_size >= 1000000000$$;
+EXPLAIN (COSTS OFF) SELECT name FROM packages WHERE packages @@ $$not (installed_size < 2000000000)$$;
+\timing on
+SELECT count(*) FROM packages WHERE packages @@ $$tags contains array['implemented-in::c', 'interface::x11']$$;
+\timing off
+
+\echo == 3. A partial index whose predicate is a specification serves every condition that implies it
+EXPLAIN (COSTS OFF) SELECT name FROM packages WHERE packages @@ 'download_size > 500000000';
+\t off
+
+\echo == 4. The same as JSON, as it comes over HTTP
+SELECT name, version FROM packages WHERE packages @@
+  '{"and": [{"field": "name", "op": "starts_with", "value": "python3-psycopg2"}, {"field": "section", "op": "ne", "value": "doc"}]}'
+ORDER BY name;
+
+\echo == 5. Built step by step; values are bound, never spliced
+SELECT build(and_where(apibase.where('priority', 'le', 'standard'), 'description', 'like', $$%o'clock%$$), 'packages');
+
+\echo == 6. Lists: a page, and the page after its last row
+SELECT name, installed_size FROM find(NULL::packages, $$section = 'editors'$$, 'installed_size desc', 2);
+SELECT name, installed_size FROM find(NULL::packages, $$section = 'editors'$$, 'installed_size desc', 2,
+  after => (SELECT to_jsonb(f) FROM find(NULL::packages, $$section = 'editors'$$, 'installed_size desc', 1, 1) f));
+
+\echo == 7. Why is a row not in the list? What is wrong with a specification?
+SELECT e.clause, e.actual
+FROM packages p, spec_explain(p, $$section = 'net' and installed_size < 100000 and depends contains array['libc6']$$) e
+WHERE p.name = 'make';
+SELECT pointer, sqlstate, message FROM spec_check('packages', $$sektion = 'net' and installed_size > 'big'$$);
+SELECT name FROM packages WHERE packages @@ 'instaled_size > 100';
+
+\echo == 8. A row policy is a specification: web_anon sees neither debug files nor what is obsolete
+SELECT specification AS policy FROM spec_uses() WHERE kind = 'policy';
+\t on
+BEGIN READ ONLY;
+SELECT find_count(NULL::packages, $$section = 'oldlibs'$$) AS the_owner;
+SET LOCAL ROLE web_anon;
+SELECT find_count(NULL::packages, $$section = 'oldlibs'$$) AS web_anon;
+COMMIT;

@@ -1,0 +1,66 @@
+/*-------------------------------------------------------------------------
+ *
+ * apibase.c
+ *	  Entry of the library: the table of modules, and what is done with it.
+ *
+ * Loaded at server start (shared_preload_libraries) the library defines its
+ * settings, asks for shared memory and registers its workers.  Loaded later,
+ * by the first call of a function in a session, it only defines settings:
+ * everything that needs no shared memory works, the rest raises PB001.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "context/context.h"
+#include "core/clock.h"
+#include "core/compat.h"
+#include "core/guc.h"
+#include "core/module.h"
+#include "core/shmem.h"
+#include "spec/spec.h"
+#include "spec/spec_stats.h"
+
+#include "miscadmin.h"
+
+APIBASE_MODULE_MAGIC;
+
+/* In the order of the floors: a module uses only those above it in this list. */
+static const ApibaseModule modules[] = {
+	{
+		.name = "core",
+		.shmem_size = apibase_clock_shmem_size,
+		.shmem_init = apibase_clock_shmem_init,
+	},
+	{
+		.name = "context",
+		.define_gucs = apibase_context_define_gucs,
+	},
+	{
+		.name = "spec",
+		.define_gucs = apibase_spec_define_gucs,
+		.shmem_size = apibase_spec_shmem_size,
+		.shmem_init = apibase_spec_shmem_init,
+	},
+};
+
+void
+_PG_init(void)
+{
+	for (size_t i = 0; i < lengthof(modules); i++)
+	{
+		if (modules[i].define_gucs)
+			modules[i].define_gucs();
+	}
+	MarkGUCPrefixReserved("apibase");
+
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+
+	apibase_shmem_install(modules, lengthof(modules));
+	for (size_t i = 0; i < lengthof(modules); i++)
+	{
+		if (modules[i].register_workers)
+			modules[i].register_workers();
+	}
+}

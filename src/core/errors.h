@@ -1,0 +1,50 @@
+/*-------------------------------------------------------------------------
+ *
+ * errors.h
+ *	  The registry of SQLSTATEs that only apibase raises.
+ *
+ * Class PB is in the range that the SQL standard leaves to implementations.
+ * One line below makes a code: the constant APIBASE_ERRCODE_<symbol> for
+ * ereport, the row of the view apibase.errors, and the duty to describe it in
+ * docs/errors.md (a check compares).  Codes are never reused.
+ *
+ *	X(symbol, three characters of the code after PB, HTTP status, description)
+ *
+ * The HTTP status is the one that an HTTP layer should answer with.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef APIBASE_ERRORS_H
+#define APIBASE_ERRORS_H
+
+#include "utils/elog.h"
+
+#define APIBASE_ERRORS(X) \
+	/* core: PB001 to PB009, with context */ \
+	X(NOT_PRELOADED, 0, 0, 1, 503, \
+	  "the operation needs shared memory, and apibase is not in shared_preload_libraries") \
+	X(MALFORMED_REQUEST_SETTING, 0, 0, 2, 400, \
+	  "a request setting does not hold what it must, such as request.headers that is not a JSON object") \
+	/* spec: PB010 to PB019 */ \
+	X(INVALID_SPECIFICATION, 0, 1, 0, 400, \
+	  "a specification has an error in its text, in its JSON form or in the way it is built") \
+	X(SPECIFICATION_TOO_DEEP, 0, 1, 1, 400, \
+	  "a specification is nested more deeply than apibase.spec_max_depth") \
+	X(SPECIFICATION_TOO_LARGE, 0, 1, 2, 400, \
+	  "a specification is larger than apibase.spec_max_size") \
+	X(UNBOUND_PARAMETER, 0, 1, 3, 400, \
+	  "a specification still has a parameter without a value where it is evaluated") \
+	X(INVALID_ORDER_BY, 0, 1, 4, 400, \
+	  "an order-by list cannot be read or names what cannot be sorted by") \
+	X(INVALID_CURSOR, 0, 1, 5, 400, \
+	  "the position after which to continue a list does not fit the list")
+
+#define APIBASE_ERROR_CODE(symbol, a, b, c, status, description) \
+	APIBASE_ERRCODE_##symbol = MAKE_SQLSTATE('P', 'B', '0' + a, '0' + b, '0' + c),
+
+enum
+{
+	APIBASE_ERRORS(APIBASE_ERROR_CODE)
+};
+
+#endif							/* APIBASE_ERRORS_H */
