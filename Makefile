@@ -11,7 +11,7 @@
 # before it, and the SQL parts are joined in this order. Everything generated goes to build/, objects beside
 # their sources; both are ignored by git.
 
-APIBASE_MODULES = core context spec
+APIBASE_MODULES = core context spec cache decorate
 
 EXTENSION = apibase
 MODULE_big = apibase
@@ -55,7 +55,14 @@ REGRESS_OPTS = --load-extension=apibase --inputdir=.
 # The server's headers are system headers here: their warnings are not ours. fmgr's calling convention makes unused
 # parameters normal. The version is the only thing handed in, so that builds are reproducible.
 SERVER_INCLUDE := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
-PG_CPPFLAGS = -Isrc -Ibuild/gen -DAPIBASE_VERSION='"$(EXTVERSION)"' -isystem $(SERVER_INCLUDE)
+PG_CPPFLAGS = -Isrc -Ibuild/gen -DAPIBASE_VERSION='"$(EXTVERSION)"' -isystem $(SERVER_INCLUDE) $(if $(HIREDIS_TLS),-DAPIBASE_REDIS_TLS)
+
+# TLS to Redis, where hiredis has it (not on Debian 12).
+HIREDIS_TLS := $(shell pkg-config --exists hiredis_ssl libssl 2>/dev/null && echo yes)
+
+# Names that the files of a module share are hidden from other libraries. (From 16 on PGXS hides them too.)
+SHLIB_LINK = $(if $(HIREDIS_TLS),-lhiredis_ssl) -lhiredis $(if $(HIREDIS_TLS),-lssl -lcrypto) $(if $(filter linux,$(PORTNAME)),-Wl$(comma)--version-script=src/exports.map)
+comma = ,
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers $(if $(WERROR),-Werror)
 
 EXTRA_CLEAN = build/gen build/server.stamp $(SOURCES:.c=.d) results regression.diffs regression.out output_iso

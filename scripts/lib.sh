@@ -59,7 +59,7 @@ debian_mirror() {
 
 # What a caller may set to choose tests; nothing else of the caller's environment reaches them.
 # shellcheck disable=SC2034
-test_settings=(REGRESS ISOLATION PROVE_TESTS PGTAP_TESTS PYTEST_ARGS CHECKS APIBASE_EXAMPLES APIBASE_SEED CI)
+test_settings=(REGRESS ISOLATION PROVE_TESTS PGTAP_TESTS PYTEST_ARGS CHECKS APIBASE_EXAMPLES APIBASE_SEED APIBASE_STRESS_SECONDS CI)
 
 # in_group COMMAND...: runs it (with set -e) in a process group of its own, without standard input. A script that uses
 # it calls stop_group in its EXIT trap, so that nothing outlives an interrupted run. The caller switches set -e off for

@@ -12,12 +12,14 @@
  */
 #include "postgres.h"
 
+#include "cache/cache.h"
 #include "context/context.h"
 #include "core/clock.h"
 #include "core/compat.h"
 #include "core/guc.h"
 #include "core/module.h"
 #include "core/shmem.h"
+#include "decorate/decorate.h"
 #include "spec/spec.h"
 #include "spec/spec_stats.h"
 
@@ -41,6 +43,21 @@ static const ApibaseModule modules[] = {
 		.define_gucs = apibase_spec_define_gucs,
 		.shmem_size = apibase_spec_shmem_size,
 		.shmem_init = apibase_spec_shmem_init,
+	},
+	{
+		.name = "cache",
+		.define_gucs = apibase_cache_define_gucs,
+		.shmem_size = apibase_cache_shmem_size,
+		.shmem_init = apibase_cache_shmem_init,
+		.nlocks = APIBASE_CACHE_NLOCKS,
+		.register_workers = apibase_cache_register_workers,
+	},
+	{
+		.name = "decorate",
+		.define_gucs = apibase_decorate_define_gucs,
+		.shmem_size = apibase_decorate_shmem_size,
+		.shmem_init = apibase_decorate_shmem_init,
+		.nlocks = APIBASE_DECORATE_NLOCKS,
 	},
 };
 

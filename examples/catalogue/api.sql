@@ -61,5 +61,32 @@ CREATE FUNCTION api.explain(package text, filter apibase.spec)
 COMMENT ON FUNCTION api.explain IS 'Why a package does not satisfy a specification
 One row a clause that fails.';
 
+-- These two read much for a small answer, and the table changes rarely.
+CREATE FUNCTION api.details(package text) RETURNS jsonb
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+        SELECT jsonb_build_object('name', package, 'versions', jsonb_agg(to_jsonb(p) - 'name' ORDER BY p.version, p.architecture),
+                                  'needed_by', (SELECT count(DISTINCT d.name) FROM api.packages d WHERE d.depends @> ARRAY[package]))
+        FROM api.packages p WHERE p.name = package
+        HAVING count(*) > 0;
+    END;
+COMMENT ON FUNCTION api.details IS 'All about a package: its versions, and how many packages need it
+Null where there is none of that name.';
+
+CREATE FUNCTION api.sections()
+    RETURNS TABLE (section text, packages bigint, installed_size numeric, largest text)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+        SELECT p.section, count(*), sum(p.installed_size), (array_agg(p.name ORDER BY p.installed_size DESC NULLS LAST, p.name))[1]
+        FROM api.packages p GROUP BY p.section ORDER BY p.section;
+    END;
+COMMENT ON FUNCTION api.sections IS 'Statistics of the sections: how many packages, how large, the largest';
+
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA api FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA api TO web_anon;
+
+-- So their results are kept in the cache: for each role, since a row policy makes them different, and until the table changes.
+-- Any write to it, by anybody, is noticed. That a package does not exist is kept for a minute only.
+SELECT apibase.cache_watch('public.packages') \g /dev/null
+SELECT apibase.cached('api.details(text)', ttl => '1 hour', negative_ttl => '1 min') \g /dev/null
+SELECT apibase.cached('api.sections()', ttl => '1 day') \g /dev/null

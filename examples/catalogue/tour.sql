@@ -1,4 +1,5 @@
--- tour.sql: what `make run` shows. It reads only, and one error is part of it. Run by the owner of the database catalogue.
+-- tour.sql: what `make run` shows. It leaves the packages as they are, and one error is part of it. Run by the owner of the
+-- database catalogue.
 \pset footer off
 \pset pager off
 SET search_path = public, apibase;
@@ -50,3 +51,24 @@ SELECT find_count(NULL::packages, $$section = 'oldlibs'$$) AS the_owner;
 SET LOCAL ROLE web_anon;
 SELECT find_count(NULL::packages, $$section = 'oldlibs'$$) AS web_anon;
 COMMIT;
+
+\echo == 9. Cached functions: a write to the table, by anybody, invalidates; then one call computes, and others are hits
+UPDATE packages SET priority = priority WHERE name = 'make';
+\timing on
+SELECT count(*) AS sections FROM api.sections();
+SELECT count(*) AS sections FROM api.sections();
+\timing off
+
+\echo == 10. A transaction sees its own writes, others do not; and each role has results of its own
+BEGIN;
+UPDATE packages SET section = 'brand new' WHERE name = 'make';
+SELECT count(*) AS sections FROM api.sections();
+ROLLBACK;
+SELECT count(*) AS sections FROM api.sections();
+BEGIN READ ONLY;
+SET LOCAL ROLE web_anon;
+SELECT count(*) AS sections FROM api.sections();
+COMMIT;
+\t off
+SELECT namespace, hits, misses, sets, invalidations FROM cache_stats WHERE namespace = 'fn' AND level = 'l1';
+SELECT function, position, decorator, options ->> 'ttl' AS ttl FROM decorators ORDER BY 1, 2;

@@ -15,6 +15,8 @@
 #include "core/clock.h"
 #include "core/shmem.h"
 
+#include <time.h>
+
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
@@ -53,6 +55,49 @@ apibase_clock_now(void)
 	if (clock_shared)
 		now += (int64) pg_atomic_read_u64(&clock_shared->offset);
 	return now;
+}
+
+TimestampTz
+apibase_clock_now_coarse(void)
+{
+#ifdef CLOCK_REALTIME_COARSE
+	struct timespec ts;
+	TimestampTz now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+	now = ((int64) ts.tv_sec - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64) SECS_PER_DAY) * USECS_PER_SEC
+		+ ts.tv_nsec / 1000;
+	if (clock_shared)
+		now += (int64) pg_atomic_read_u64(&clock_shared->offset);
+	return now;
+#else
+	return apibase_clock_now();
+#endif
+}
+
+int64
+apibase_interval_microseconds(const Interval *interval)
+{
+	/* As a double first: what overflows is far more than the most. */
+	double		estimate = (interval->month * (double) DAYS_PER_MONTH + interval->day) * USECS_PER_DAY + interval->time;
+
+	if (estimate <= 0)
+		return 0;
+	if (estimate >= APIBASE_DURATION_MAX)
+		return APIBASE_DURATION_MAX;
+	return ((int64) interval->month * DAYS_PER_MONTH + interval->day) * USECS_PER_DAY + interval->time;
+}
+
+int64
+apibase_duration(const Interval *interval, const char *what)
+{
+	int64		duration = apibase_interval_microseconds(interval);
+
+	if (duration == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be positive", what)));
+	return duration;
 }
 
 /* apibase_internal.clock_now() */

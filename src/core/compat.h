@@ -15,12 +15,18 @@
 #include "postgres.h"
 
 #include "access/tupdesc.h"
+#include "catalog/pg_proc.h"
 #include "fmgr.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_relation.h"
 #include "storage/proc.h"
 #include "utils/wait_event.h"
+
+/* 16 keeps the macros for varlenas in a header of their own (d952373a987). */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
 #error "apibase needs PostgreSQL 15, 16, 17 or 18"
@@ -55,6 +61,22 @@ extern PGDLLEXPORT void _PG_init(void);
 #define APIBASE_WAIT_EVENT(name)	WaitEventExtensionNew(name)
 #else
 #define APIBASE_WAIT_EVENT(name)	PG_WAIT_EXTENSION
+#endif
+
+/* 16 asks for privileges on any object by one function (c727f511bd7). */
+#if PG_VERSION_NUM >= 160000
+#define apibase_proc_aclcheck(oid, role, mode)	object_aclcheck(ProcedureRelationId, oid, role, mode)
+#define apibase_proc_ownercheck(oid, role)		object_ownercheck(ProcedureRelationId, oid, role)
+#else
+#define apibase_proc_aclcheck(oid, role, mode)	pg_proc_aclcheck(oid, role, mode)
+#define apibase_proc_ownercheck(oid, role)		pg_proc_ownercheck(oid, role)
+#endif
+
+/* 17 ties a set of wait events to a resource owner, not to memory (50c67c2019a).  These live until they are freed. */
+#if PG_VERSION_NUM >= 170000
+#define APIBASE_CREATE_WAIT_EVENT_SET(n)	CreateWaitEventSet(NULL, (n))
+#else
+#define APIBASE_CREATE_WAIT_EVENT_SET(n)	CreateWaitEventSet(TopMemoryContext, (n))
 #endif
 
 /*

@@ -37,7 +37,25 @@
 	X(INVALID_ORDER_BY, 0, 1, 4, 400, \
 	  "an order-by list cannot be read or names what cannot be sorted by") \
 	X(INVALID_CURSOR, 0, 1, 5, 400, \
-	  "the position after which to continue a list does not fit the list")
+	  "the position after which to continue a list does not fit the list") \
+	/* cache: PB020 to PB029 */ \
+	X(INVALID_CACHE_KEY, 0, 2, 0, 400, \
+	  "a cache key is empty or too long, or its namespace is kept for functions") \
+	X(INVALID_CACHE_TAG, 0, 2, 1, 400, \
+	  "a cache tag is empty or too long, or there are too many of them") \
+	X(CACHE_VALUE_NOT_INTEGER, 0, 2, 2, 409, \
+	  "a cached value cannot be incremented because it is not an integer") \
+	/* decorate: PB030 to PB039 */ \
+	X(CANNOT_DECORATE, 0, 3, 0, 500, \
+	  "a function cannot be decorated in the way that was asked for") \
+	X(CIRCUIT_OPEN, 0, 3, 1, 503, \
+	  "the circuit breaker of a function is open") \
+	X(BULKHEAD_FULL, 0, 3, 2, 503, \
+	  "as many calls as the bulkhead of a function allows are running") \
+	X(DECORATED_TIMEOUT, 0, 3, 3, 504, \
+	  "a function has run for longer than its timeout decorator allows") \
+	X(ARGUMENTS_INVALID, 0, 3, 4, 422, \
+	  "the arguments of a function do not satisfy its specification")
 
 #define APIBASE_ERROR_CODE(symbol, a, b, c, status, description) \
 	APIBASE_ERRCODE_##symbol = MAKE_SQLSTATE('P', 'B', '0' + a, '0' + b, '0' + c),

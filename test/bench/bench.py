@@ -20,6 +20,8 @@ import tempfile
 
 import psycopg2
 
+import bench_cache
+
 HELPER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "helper", "bench_helper")
 
 SETUP = f"""
@@ -456,9 +458,9 @@ class Instructions:
     def close(self):
         shutil.rmtree(self.directory)
 
-    def single(self, prefix, statements):
+    def single(self, prefix, statements, preload=False):
         """Run statements, each in one line as a single-user server wants them."""
-        command = prefix + ["postgres", "--single", "-F", "-c", "search_path=bench,apibase,public", "-c", "jit=off",
+        command = prefix + ["postgres", "--single", "-F", "-c", "shared_preload_libraries=" + ("apibase" if preload else ""), "-c", "search_path=bench,apibase,public", "-c", "jit=off",
                             "-c", "apibase.spec_max_size=64MB",
                             "-c", "shared_buffers=16MB", "-D", self.directory + "/data", "postgres"]
         lines = "".join(" ".join(s.split()) + "\n" for s in statements)
@@ -466,18 +468,18 @@ class Instructions:
         if done.returncode != 0 or "ERROR:" in done.stderr:
             raise SystemExit(f"callgrind run failed: {done.stdout[-2000:]}\n{done.stderr[-2000:]}")
 
-    def count(self, statement, toggle=None):
+    def count(self, statement, toggle=None, preload=False):
         report = self.directory + "/callgrind.out"
         prefix = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={report}"]
         if toggle:
             prefix.append(f"--toggle-collect={toggle}")
-        self.single(prefix, [statement])
+        self.single(prefix, [statement], preload)
         with open(report, encoding="utf-8", errors="replace") as lines:
             return next(int(line.split()[1]) for line in lines if line.startswith(("totals:", "summary:")))
 
-    def each(self, statement, few, many, toggle=None):
+    def each(self, statement, few, many, toggle=None, preload=False):
         """Instructions of one turn of a statement with a place {n} for the number of turns."""
-        a, b = (self.count(statement.format(n=n), toggle) for n in (few, many))
+        a, b = (self.count(statement.format(n=n), toggle, preload) for n in (few, many))
         return round((b - a) / (many - few))
 
     def planning(self, sql):
@@ -535,6 +537,7 @@ def main():
         "find": lambda: figure_find(server),
         "opaque": lambda: figure_opaque(server),
     }
+    figures.update(bench_cache.figures(sys.modules[__name__], server, instructions))
     for name, figure in figures.items():
         if sys.argv[1:] and name not in sys.argv[1:]:
             continue

@@ -25,12 +25,18 @@ query="SET search_path = apibase, pg_catalog; SELECT DISTINCT name FROM (
     FROM $members m JOIN pg_opclass c ON m.classid = 'pg_opclass'::regclass AND c.oid = m.objid JOIN pg_am a ON a.oid = opcmethod
     UNION ALL
     SELECT nspname FROM $members m JOIN pg_namespace n ON m.classid = 'pg_namespace'::regclass AND n.oid = m.objid
+    UNION ALL
+    SELECT 'language ' || lanname FROM $members m JOIN pg_language l ON m.classid = 'pg_language'::regclass AND l.oid = m.objid
+    UNION ALL
+    SELECT 'event trigger ' || evtname
+    FROM $members m JOIN pg_event_trigger e ON m.classid = 'pg_event_trigger'::regclass AND e.oid = m.objid
     ) s(name) ORDER BY 1"
 
 # The kinds of objects that the query knows; an operator family comes with its class.
 kinds="SELECT DISTINCT 'map.sh does not know ' || m.classid::regclass FROM $members m
     WHERE m.classid NOT IN ('pg_proc'::regclass, 'pg_class'::regclass, 'pg_type'::regclass, 'pg_operator'::regclass, 'pg_cast'::regclass,
-                            'pg_opclass'::regclass, 'pg_opfamily'::regclass, 'pg_namespace'::regclass)"
+                            'pg_opclass'::regclass, 'pg_opfamily'::regclass, 'pg_namespace'::regclass, 'pg_language'::regclass,
+                            'pg_event_trigger'::regclass)"
 
 # files TREE
 files() {

@@ -32,7 +32,16 @@ objects="WITH members AS (SELECT * FROM $members m
                 || (SELECT string_agg(concat_ws(' ', attname, format_type(atttypid, atttypmod), attnotnull, attacl, col_description(attrelid, attnum)),
                                       ', ' ORDER BY attnum)
                     FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped)
+                || coalesce((SELECT ' ' || string_agg(conname || ' ' || pg_get_constraintdef(oid), ', ' ORDER BY conname)
+                             FROM pg_constraint WHERE conrelid = c.oid), '')
+                || coalesce((SELECT ' ' || string_agg(pg_get_triggerdef(oid) || ' ' || tgenabled::text, ', ' ORDER BY tgname)
+                             FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal), '')
          FROM pg_class c WHERE m.classid = 'pg_class'::regclass AND oid = m.objid),
+        (SELECT concat_ws(' ', pg_get_userbyid(lanowner), lanpltrusted, lanplcallfoid::regprocedure, laninline::regproc,
+                          lanvalidator::regprocedure, lanacl)
+         FROM pg_language WHERE m.classid = 'pg_language'::regclass AND oid = m.objid),
+        (SELECT concat_ws(' ', pg_get_userbyid(evtowner), evtevent, evtfoid::regprocedure, evtenabled, evttags)
+         FROM pg_event_trigger WHERE m.classid = 'pg_event_trigger'::regclass AND oid = m.objid),
         (SELECT concat_ws(' ', pg_get_userbyid(nspowner), nspacl) FROM pg_namespace WHERE m.classid = 'pg_namespace'::regclass AND oid = m.objid),
         'this check does not know this kind of object')
     FROM members m
@@ -80,6 +89,14 @@ for version in $versions; do
             'ALTER EXTENSION apibase ADD OPERATOR apibase.=== (text, text)'
         check_finds "$version: another column comment" '^upgraded: view apibase.errors' \
             difference BEGIN "COMMENT ON COLUMN apibase.errors.name IS 'doctored'"
+        check_finds "$version: another trigger" '^upgraded: table apibase.cache_namespaces' \
+            difference BEGIN 'ALTER TABLE apibase.cache_namespaces DISABLE TRIGGER cache_namespaces_changed'
+        check_finds "$version: another constraint" '^upgraded: table apibase.cache_namespaces' \
+            difference BEGIN 'ALTER TABLE apibase.cache_namespaces DROP CONSTRAINT cache_namespaces_ttl_is_positive'
+        check_finds "$version: another event trigger" '^upgraded: event trigger apibase_decorate_ddl_end' \
+            difference BEGIN 'ALTER EVENT TRIGGER apibase_decorate_ddl_end ENABLE REPLICA'
+        check_finds "$version: another language" '^upgraded: language apibase_decorated' \
+            difference BEGIN "COMMENT ON LANGUAGE apibase_decorated IS 'doctored'"
         check_finds "$version: other privileges of the schema" '^upgraded: schema apibase ' \
             difference BEGIN 'REVOKE USAGE ON SCHEMA apibase FROM PUBLIC'
     fi

@@ -606,6 +606,40 @@ is(requests('/rpc/check', $check, 'text', q{section = 'net'}), '0|[]', 'GET /rpc
 is(requests('/rpc/check', $check, 'text', 'instaled_size > 1 and section = 4'),
     '2|[{"sqlstate":"42703","field":"instaled_size"}, {"sqlstate":"42804","field":"section"}]', '... and lists what does not');
 
+# GET /rpc/sections and GET /rpc/details?package=, which are cached
+my $sections = rows_of('sections', '"api"."sections"()', '"sections"."section", "sections"."packages"');
+my $grouped = q{SELECT count(*) || '|' || json_agg(json_build_object('section', section, 'packages', packages))
+    FROM (SELECT section, count(*) AS packages FROM packages WHERE section IS NULL OR section NOT IN ('oldlibs', 'debug')
+          GROUP BY section ORDER BY section) s};
+(my $computed = sql($grouped)) =~ s/ : /:/g;
+$computed =~ s/, "/,"/g;
+is(requests('/rpc/sections', $sections, ''), $computed, 'GET /rpc/sections: seven times what web_anon may see');
+my $kept = q{SELECT count(*), sum(hits) FROM apibase.cache_entries WHERE key LIKE 'fn:api.sections(%' AND valid};
+is(sql($kept), '1|6', '... of which one was computed');
+cmp_ok(sql('SELECT sum(packages) FROM api.sections()'), '==', $packages, '... the owner sees all packages');
+is(sql($kept), '2|6', '... from a result of its own');
+sql(q{UPDATE packages SET section = 'moved' WHERE name = 'pack-001'});
+like(requests('/rpc/sections', $sections, ''), qr/{"section":"moved","packages":1}/, '... and a write shows at once');
+sql(q{BEGIN; UPDATE packages SET section = 'lost' WHERE name = 'pack-002'; ROLLBACK});
+unlike(requests('/rpc/sections', $sections, ''), qr/lost/, '... one that is rolled back never');
+sql(q{UPDATE packages SET section = 'libs' WHERE name = 'pack-001'});
+is(requests('/rpc/sections', $sections, ''), $computed, '... and all is as before');
+
+sub details_of
+{
+    my ($package) = @_;
+    my $main = 'WITH pgrst_source AS (SELECT pgrst_call.pgrst_scalar '
+      . 'FROM (SELECT "api"."details"("package" := $1::text) pgrst_scalar) pgrst_call) '
+      . answer('1', "coalesce(json_agg(_postgrest_t.pgrst_scalar)->0, 'null')",
+        'SELECT "details".* FROM "pgrst_source" AS "details"');
+    return requests('/rpc/details', $main, 'text', $package);
+}
+like(details_of('pack-005'), qr/^1\|\{"name": "pack-005", "versions": \[\{.*"version": "1\.5".*\}\], "needed_by": 1\}$/,
+    'GET /rpc/details');
+is(details_of('pack-003'), '1|null', '... of what the row policy hides');
+is(sql(q{SELECT decorator, options ->> 'ttl' FROM apibase.decorators WHERE function = 'api.details(text)'::regprocedure}),
+    'cached|01:00:00', '... is cached');
+
 like(search('instaled_size > 1', 'name', '3'), qr/ERROR:  42703: .*instaled_size.*\n(?:.*\n)*HINT:  .*installed_size/,
     'an unknown field is an error with the closest name');
 like(search('section = ', 'name', '3'), qr/ERROR:  PB010: /, 'so is a syntax error');
@@ -619,7 +653,10 @@ like(requests('/x', 'DELETE FROM public.packages', ''), qr/(42501|25006): /, '..
 
 ($status, $output) = run_example($state, @options);
 is($status, 0, 'a run with the tour succeeds');
-cmp_ok(($output =~ tr/\n//), '<=', 120, '... in at most 120 lines');
+cmp_ok(($output =~ tr/\n//), '<=', 160, '... in at most 160 lines');
+my ($hits) = $output =~ /^ fn +\| +(\d+) \|/m;
+cmp_ok($hits // 0, '>', 0, '... with hits in the cache');
+like($output, qr/^ api\.sections\(\) +\| +1 \| cached +\| 1 day$/m, '... and the decorators');
 my %unexpected = map { $_ => 1 } $output =~ /^(?:psql\S* )?ERROR: +(.*)$/mg;
 is(join("\n", grep { !/instaled_size/ } sort keys %unexpected), '', '... and no error but the one that it shows on purpose');
 
