@@ -25,10 +25,10 @@
 #include "cache/cache_track.h"
 #include "cache/cache_xact.h"
 #include "core/clock.h"
+#include "core/subxact.h"
 
 #include "access/xact.h"
 #include "portability/instr_time.h"
-#include "utils/resowner.h"
 
 /* One computation. */
 typedef struct Computation
@@ -81,31 +81,18 @@ must_be_raised(const ErrorData *error)
 		error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE;
 }
 
+/* For apibase_try. */
+static void
+compute_tried(void *arg)
+{
+	compute_value(arg);
+}
+
 /* Compute in a subtransaction.  False, and the error logged, when it has failed. */
 static bool
 try_compute_value(Computation *computation, const ApibaseCacheKey *key)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		compute_value(computation);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	ErrorData  *error = apibase_try(compute_tried, computation);
 
 	if (error == NULL)
 		return true;

@@ -34,6 +34,7 @@
 
 #include "core/compat.h"
 #include "core/errors.h"
+#include "core/subxact.h"
 #include "decorate/decorate_chain.h"
 
 PG_FUNCTION_INFO_V1(apibase_decorate_call);
@@ -386,37 +387,33 @@ decorate_recover(ApibaseDecoratedCall *call, int layer)
 	call->site->substitute.fn_oid = InvalidOid;
 }
 
+/* An attempt, and who is to own what it gives back. */
+typedef struct Attempt
+{
+	ApibaseDecoratedCall *call;
+	ResourceOwner owner;
+} Attempt;
+
+/* For apibase_try. */
+static void
+attempt_next(void *arg)
+{
+	Attempt    *attempt = arg;
+
+	apibase_decorated_next(attempt->call);
+	decorate_keep_rows(attempt->call, attempt->owner);
+}
+
 bool
 apibase_decorated_attempt(ApibaseDecoratedCall *call, ErrorData **error)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	Attempt		attempt = {call, CurrentResourceOwner};
 	int			layer = call->layer;
-	volatile bool succeeded = false;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		apibase_decorated_next(call);
-		decorate_keep_rows(call, owner);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		succeeded = true;
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		*error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
+	*error = apibase_try(attempt_next, &attempt);
+	if (*error != NULL)
 		decorate_recover(call, layer);
-	}
-	PG_END_TRY();
-	return succeeded;
+	return *error == NULL;
 }
 
 /*

@@ -34,10 +34,10 @@
 #include "storage/lmgr.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/syscache.h"
 
 #include "core/compat.h"
+#include "core/subxact.h"
 #include "decorate/decorate_chain.h"
 
 PG_FUNCTION_INFO_V1(apibase_decorate_ddl_start);
@@ -136,47 +136,48 @@ try_lock(Oid function)
 	return true;
 }
 
+/* A chain on trial. */
+typedef struct Trial
+{
+	Oid			function;
+	bool		link;			/* record what it depends on */
+	MemoryContext context;		/* for what is made */
+} Trial;
+
+/* Make the chain as it will be called; for apibase_try. */
+static void
+make_chain(void *arg)
+{
+	Trial	   *trial = arg;
+	HeapTuple	tuple;
+	List	   *uses;
+	DecorateChain *chain;
+
+	MemoryContextSwitchTo(trial->context);
+	if (trial->link && (!try_lock(trial->function) || decorate_is_linked(trial->function)))
+		return;
+	tuple = SearchSysCacheCopy1(PROCOID, ObjectIdGetDatum(trial->function));
+	/* others may have dropped or undecorated it since it was found */
+	if (!HeapTupleIsValid(tuple) || !is_decorated(tuple))
+		return;
+	chain = decorate_chain_make(tuple, false, &uses);
+	if (trial->link)
+		decorate_set_dependencies(trial->function, chain->body, uses);
+}
+
 /*
- * Make the chain as it will be called, to find what is wrong with it now, and
- * record what it depends on if that is wanted.  Gives the error, or NULL.
+ * Find what is wrong with a chain now, and record what it depends on if that
+ * is wanted.  Gives the error, or NULL.
  */
 static ErrorData *
 try_chain(Oid function, bool link)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	MemoryContext temporary = AllocSetContextCreate(context, "apibase chain on trial", ALLOCSET_SMALL_SIZES);
-	ErrorData  *volatile error = NULL;
+	Trial		trial = {.function = function, .link = link};
+	ErrorData  *error;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(temporary);
-	PG_TRY();
-	{
-		bool		wanted = !link || (try_lock(function) && !decorate_is_linked(function));
-		HeapTuple	tuple = SearchSysCacheCopy1(PROCOID, ObjectIdGetDatum(function));
-
-		/* others may have dropped or undecorated it since it was found */
-		if (wanted && HeapTupleIsValid(tuple) && is_decorated(tuple))
-		{
-			List	   *uses;
-			DecorateChain *chain = decorate_chain_make(tuple, false, &uses);
-
-			if (link)
-				decorate_set_dependencies(function, chain->body, uses);
-		}
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	MemoryContextDelete(temporary);
+	trial.context = AllocSetContextCreate(CurrentMemoryContext, "apibase chain on trial", ALLOCSET_SMALL_SIZES);
+	error = apibase_try(make_chain, &trial);
+	MemoryContextDelete(trial.context);
 	if (error && ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
 		ReThrowError(error);
 	return error;

@@ -17,11 +17,11 @@
 #include "postgres.h"
 
 #include "core/compat.h"
+#include "core/subxact.h"
 #include "spec/spec.h"
 #include "spec/spec_report.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -32,7 +32,6 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(apibase_spec_check);
@@ -62,27 +61,7 @@ is_reportable(int sqlerrcode)
 ErrorData *
 apibase_spec_try(void (*fn) (void *arg), void *arg)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		fn(arg);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	ErrorData  *error = apibase_try(fn, arg);
 
 	if (error != NULL && !is_reportable(error->sqlerrcode))
 		ReThrowError(error);
