@@ -91,7 +91,4 @@ extern void cache_namespace_identity(int nspace, Oid *database, const char **nam
 extern void cache_namespace_counters(int nspace, CacheLevel level, uint64 counters[CACHE_NCOUNTERS]);
 extern void cache_namespace_reset_counters(int nspace);
 
-/* As apibase_duration(), but raises nothing: 0 for what is not positive. */
-extern int64 cache_interval_microseconds(const Interval *interval);
-
 #endif							/* APIBASE_CACHE_NAMESPACE_H */

@@ -62,22 +62,6 @@ cache_strings_of(ArrayType *array, int *n)
 	return strings;
 }
 
-bool
-cache_slot_of_parts(Oid database, const char *tag, int len, CacheSlot *slot)
-{
-	const char *colon = memchr(tag, ':', len);
-	char		parts[APIBASE_CACHE_MAX_TAG + 1];
-	int			n;
-
-	if (colon == NULL)
-		return false;
-	n = (int) (colon - tag) + 1;
-	memcpy(parts, tag, n);
-	parts[n] = '*';
-	*slot = cache_slot_of_tag(database, parts, n + 1);
-	return true;
-}
-
 void
 cache_tag_list(CacheTagList *list, const char *const *tags, int ntags)
 {
@@ -96,12 +80,15 @@ cache_tag_list(CacheTagList *list, const char *const *tags, int ntags)
 	for (int i = 0; i < ntags; i++)
 	{
 		int			len = strlen(tags[i]);
+		char		parts[APIBASE_CACHE_MAX_TAG + 2];
+		int			parts_len;
 
 		memcpy(next, tags[i], len + 1);
 		next += len + 1;
 		list->slots[list->nslots++] = cache_slot_of_tag(MyDatabaseId, tags[i], len);
-		if (cache_slot_of_parts(MyDatabaseId, tags[i], len, &list->slots[list->nslots]))
-			list->nslots++;
+		parts_len = cache_tag_of_parts(tags[i], len, parts);
+		if (parts_len > 0)
+			list->slots[list->nslots++] = cache_slot_of_tag(MyDatabaseId, parts, parts_len);
 	}
 	list->names_len = next - list->names;
 }
@@ -210,11 +197,9 @@ put_result(CacheStored stored, int nspace, CacheLevel level)
 static void
 drop_old(const CacheItem *item, const CacheNamespaceConfig *config)
 {
-	uint64		position = config->level2 ? cache_redis_queue_key(&item->key, config->key_prefix) : 0;
-
 	cache_store_delete(item->database, &item->key);
-	if (position > 0)
-		cache_tag_set_queued(cache_slot_of_key(item->key.hash), position);
+	if (config->level2)
+		cache_tag_set_queued(cache_slot_of_key(item->key.hash), cache_redis_queue_key(&item->key, config->key_prefix));
 }
 
 /* Both levels, now. */

@@ -34,9 +34,6 @@ extern const char **cache_strings_of(ArrayType *array, int *n);
 /* Length of a tag; raises PB021. */
 extern int	cache_tag_length(const char *tag);
 
-/* The slot of "a:*" for a tag "a:b", and whether there is one. */
-extern bool cache_slot_of_parts(Oid database, const char *tag, int len, CacheSlot *slot);
-
 /* The times of an entry; ttl, grace and jitter as in ApibaseCachePut. */
 extern void cache_set_times(CacheItem *item, int64 ttl, int64 grace, double jitter, const CacheNamespaceConfig *config);
 

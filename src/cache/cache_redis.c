@@ -285,12 +285,7 @@ cache_redis_put(const ApibaseCacheKey *key, const CacheNamespaceConfig *config, 
 	PG_FINALLY();
 	{
 		if (!put)
-		{
-			uint64		position = cache_redis_queue_key(key, config->key_prefix);
-
-			if (position > 0)
-				cache_tag_set_queued(cache_slot_of_key(key->hash), position);
-		}
+			cache_tag_set_queued(cache_slot_of_key(key->hash), cache_redis_queue_key(key, config->key_prefix));
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(old);

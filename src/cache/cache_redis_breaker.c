@@ -230,8 +230,22 @@ cache_redis_prefer_seed(int seed)
 	pg_atomic_write_u32(&shared->preferred_seed, (uint32) seed);
 }
 
-void
-cache_redis_state(CacheRedisState *state)
+/* The state of the breaker and of the connection, for the view apibase.cache_redis; all without a call to Redis. */
+typedef struct CacheRedisState
+{
+	const char *breaker;		/* closed, open, half_open */
+	TimestampTz since;
+	uint64		failures;		/* in all */
+	uint64		failures_in_a_row;
+	uint64		commands;
+	uint64		connections;	/* made */
+	uint64		skipped;		/* calls that the breaker kept from being tried */
+	TimestampTz last_failure;
+	char		last_error[256];	/* never has a password in it */
+} CacheRedisState;
+
+static void
+breaker_state(CacheRedisState *state)
 {
 	static const char *const names[] = {
 		[BREAKER_CLOSED] = "closed",
@@ -265,7 +279,7 @@ apibase_cache_redis_view(PG_FUNCTION_ARGS)
 	apibase_shmem_require("the state of Redis cannot be shown");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != lengthof(values))
 		elog(ERROR, "return type must be a row type of %d columns", (int) lengthof(values));
-	cache_redis_state(&state);
+	breaker_state(&state);
 
 	nulls[0] = url == NULL;
 	if (url)

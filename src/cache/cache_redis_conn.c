@@ -289,16 +289,6 @@ cache_redis_pipeline(const CacheRedisCommand *commands, int n, redisReply **repl
 	return pipeline.answered;
 }
 
-redisReply *
-cache_redis_command(const char *key, int key_len, int argc, const char **argv, const size_t *argvlen)
-{
-	CacheRedisCommand command = {argc, argv, argvlen, key, key_len};
-	redisReply *reply;
-
-	(void) cache_redis_pipeline(&command, 1, &reply);
-	return reply;
-}
-
 void
 cache_redis_free(redisReply **replies, int n)
 {

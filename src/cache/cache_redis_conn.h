@@ -66,7 +66,6 @@ extern bool cache_redis_available(void);
  * replies is left then.  Not to be called with a lock held.
  */
 extern int	cache_redis_pipeline(const CacheRedisCommand *commands, int n, redisReply **replies);
-extern redisReply *cache_redis_command(const char *key, int key_len, int argc, const char **argv, const size_t *argvlen);
 extern void cache_redis_free(redisReply **replies, int n);
 
 /*
@@ -90,20 +89,5 @@ extern redisReply *cache_redis_ask(redisContext *context, int argc, const char *
 
 /* What has come by itself (messages of a subscription): *reply is NULL when there is no more yet.  False: the connection is lost. */
 extern bool cache_redis_receive(redisContext *context, redisReply **reply);
-
-/* The state of the breaker and of the connection, for the view apibase.cache_redis; all without a call to Redis. */
-typedef struct CacheRedisState
-{
-	const char *breaker;		/* closed, open, half_open */
-	TimestampTz since;
-	uint64		failures;		/* in all */
-	uint64		failures_in_a_row;
-	uint64		commands;
-	uint64		connections;	/* made */
-	uint64		skipped;		/* calls that the breaker kept from being tried */
-	TimestampTz last_failure;
-	char		last_error[256];	/* never has a password in it */
-} CacheRedisState;
-extern void cache_redis_state(CacheRedisState *state);
 
 #endif							/* APIBASE_CACHE_REDIS_CONN_H */

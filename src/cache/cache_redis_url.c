@@ -313,8 +313,9 @@ keep_shown(CacheRedisUrl *url, const char *text, const char *userinfo, const cha
 		strlcpy(url->shown, text, sizeof(url->shown));
 }
 
-bool
-cache_redis_url_parse(const char *text, CacheRedisUrl *url, const char **problem)
+/* Read the text of a URL.  On failure *problem says why, without quoting it. */
+static bool
+parse_url(const char *text, CacheRedisUrl *url, const char **problem)
 {
 	bool		is_socket;
 	const char *authority;
@@ -419,7 +420,7 @@ check_redis_url(char **newval, void **extra, GucSource source)
 
 	if (InitializingParallelWorker)
 		return true;
-	good = cache_redis_url_parse(*newval, &checked, &problem);
+	good = parse_url(*newval, &checked, &problem);
 	explicit_bzero(*newval, strlen(*newval));
 	if (!good)
 	{

@@ -49,9 +49,6 @@ typedef struct CacheRedisUrl
 	char		shown[1024];	/* the text without the password */
 } CacheRedisUrl;
 
-/* Read the text of a URL.  On failure *problem says why, without quoting it. */
-extern bool cache_redis_url_parse(const char *text, CacheRedisUrl *url, const char **problem);
-
 /* The current one, or NULL. */
 extern const CacheRedisUrl *cache_redis_url(void);
 

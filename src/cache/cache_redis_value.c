@@ -324,11 +324,11 @@ cache_redis_depend(CacheRedisDependencies *on, CacheRedisDependencyKind kind, Oi
 void
 cache_redis_depend_on_tag(CacheRedisDependencies *on, Oid database, const char *tag)
 {
-	const char *colon = strchr(tag, ':');
+	char		all_parts[APIBASE_CACHE_MAX_TAG + 2];
 
 	cache_redis_depend(on, CACHE_REDIS_ON_TAG, database, tag);
-	if (colon != NULL)
-		cache_redis_depend(on, CACHE_REDIS_ON_PARTS, database, psprintf("%.*s:*", (int) (colon - tag), tag));
+	if (cache_tag_of_parts(tag, strlen(tag), all_parts) > 0)
+		cache_redis_depend(on, CACHE_REDIS_ON_PARTS, database, pstrdup(all_parts));
 }
 
 /* ---- values as text ---- */

@@ -81,6 +81,20 @@ cache_slot_of_tag(Oid database, const char *tag, int len)
 	return (CacheSlot) hash_bytes_extended((const unsigned char *) tag, len, database) & table->mask;
 }
 
+int
+cache_tag_of_parts(const char *tag, int len, char all_parts[APIBASE_CACHE_MAX_TAG + 2])
+{
+	const char *colon = memchr(tag, ':', len);
+	int			n;
+
+	if (colon == NULL)
+		return 0;
+	n = (int) (colon - tag) + 1;
+	memcpy(all_parts, tag, n);
+	strcpy(all_parts + n, "*");
+	return n + 1;
+}
+
 CacheSlot
 cache_slot_of_key(uint64 key_hash)
 {

@@ -13,6 +13,8 @@
 
 #include "postgres.h"
 
+#include "cache/cache_key.h"
+
 #include "access/transam.h"
 #include "utils/snapshot.h"
 
@@ -26,6 +28,13 @@ extern void cache_tags_init(void *area, bool found);
 extern CacheSlot cache_slot_of_tag(Oid database, const char *tag, int len);
 extern CacheSlot cache_slot_of_key(uint64 key_hash);
 extern CacheSlot cache_slot_of_database(Oid database);
+
+/*
+ * The tag "a:*" of all parts of "a", into all_parts, for a tag "a:b" (a name
+ * ends at its first colon): its length, 0 if the tag is no part of anything.
+ * Who invalidates either reaches who depends on the other.
+ */
+extern int	cache_tag_of_parts(const char *tag, int len, char all_parts[APIBASE_CACHE_MAX_TAG + 2]);
 
 /* The number of the last invalidation in this server. */
 extern uint64 cache_tags_sequence(void);
@@ -58,7 +67,10 @@ extern bool cache_tag_marked(CacheSlot slot);
 /* The largest transaction id that has invalidated it, or InvalidFullTransactionId. */
 extern FullTransactionId cache_tag_xid(CacheSlot slot);
 
-/* Level 2: the position in the queue of the last invalidation that is to be sent, see cache_redis.h. */
+/*
+ * Level 2: the position in the queue of the last invalidation that is to be
+ * sent, see cache_redis.h; 0, where there is no queue, changes nothing.
+ */
 extern void cache_tag_set_queued(CacheSlot slot, uint64 position);
 extern uint64 cache_tag_queued(CacheSlot slot);
 

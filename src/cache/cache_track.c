@@ -198,14 +198,12 @@ has_rows(Relation rel)
 	}
 }
 
-/* Note whether a relation is watched. */
+/* Say so if nobody watches a relation. */
 static void
-check_watched(CacheTracking *tracking, Relation rel)
+check_watched(Relation rel)
 {
-	if (is_watched(rel))
-		return;
-	tracking->unwatched = true;
-	notice_unwatched(rel);
+	if (!is_watched(rel))
+		notice_unwatched(rel);
 }
 
 /*
@@ -221,7 +219,7 @@ add_table(CacheTracking *tracking, Relation rel)
 	List	   *ancestors = list_delete_first(cache_ancestors(relid));
 	ListCell   *lc;
 
-	check_watched(tracking, rel);
+	check_watched(rel);
 	if (rel->rd_rel->relrowsecurity)
 		tracking->row_security = true;
 	foreach(lc, ancestors)
@@ -236,7 +234,7 @@ add_table(CacheTracking *tracking, Relation rel)
 
 		if (ancestor == NULL)
 			continue;
-		check_watched(tracking, ancestor);
+		check_watched(ancestor);
 		relation_close(ancestor, AccessShareLock);
 	}
 }
@@ -354,6 +352,5 @@ cache_track_end(CacheTracking *tracking)
 	foreach(lc, tracking->tags)
 		add_tag(outer, lfirst(lc));
 	outer->temporary |= tracking->temporary;
-	outer->unwatched |= tracking->unwatched;
 	outer->row_security |= tracking->row_security;
 }

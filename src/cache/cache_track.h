@@ -25,7 +25,6 @@ typedef struct CacheTracking
 	List	   *relations;		/* of OIDs */
 	List	   *tags;			/* of char *, each once: what a value that was computed from this depends on */
 	bool		temporary;		/* a temporary table was read: the value is this session's */
-	bool		unwatched;		/* a table was read that nobody watches (cache_watch) */
 	bool		row_security;	/* a table with policies was read, though they may not concern this role */
 } CacheTracking;
 

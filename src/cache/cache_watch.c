@@ -178,7 +178,7 @@ primary_key_columns(Oid relid)
 
 /*
  * The tag of all rows of a relation, where name is the tag of the relation:
- * the parts of name:1 (cache_slot_of_parts), which a colon in the name ends.
+ * the parts of name:1 (cache_tag_of_parts), which a colon in the name ends.
  */
 static char *
 all_rows_tag(const char *name)

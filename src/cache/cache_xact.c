@@ -623,8 +623,7 @@ apply_op(const Op *op)
 			cache_namespace_changed();
 			break;
 	}
-	if (position > 0)
-		cache_tag_set_queued(op->slot, position);
+	cache_tag_set_queued(op->slot, position);
 }
 
 /* Remove what the patterns of all clears match; with many patterns simply everything, for nobody can cancel this. */
@@ -678,7 +677,6 @@ static void
 publish(const Private *put, TimestampTz now)
 {
 	CacheStored stored = CACHE_NO_ROOM;
-	uint64		position;
 
 	if (put->config.level1)
 		stored = cache_lease_store(&put->item, put->only_if_absent ? CACHE_NONE : CACHE_ANY, &put->config, now);
@@ -688,9 +686,8 @@ publish(const Private *put, TimestampTz now)
 		cache_count(put->item.nspace, CACHE_LEVEL1, CACHE_ERRORS, 1);
 	if (!put->config.level2 || (stored != CACHE_STORED && stored != CACHE_REPLACED))
 		return;
-	position = cache_redis_queue_put(&put->item.key, put->config.key_prefix);
-	if (position > 0)
-		cache_tag_set_queued(cache_slot_of_key(put->item.key.hash), position);
+	cache_tag_set_queued(cache_slot_of_key(put->item.key.hash),
+						 cache_redis_queue_put(&put->item.key, put->config.key_prefix));
 }
 
 /* Of the puts of one hash, publish the newest of each key, if it is allowed. */
