@@ -187,7 +187,7 @@ get_level1(const ApibaseCacheKey *key, int flags, CacheSlotFilter filter, CacheH
 	return cache_store_get(MyDatabaseId, key, apibase_clock_now_coarse(), flags, filter, hit);
 }
 
-/* Level 1 had it. */
+/* Level 1 had it, and has counted that. */
 static inline void
 take_hit(const CacheHit *hit, ApibaseCacheValue *value)
 {
@@ -196,7 +196,6 @@ take_hit(const CacheHit *hit, ApibaseCacheValue *value)
 	value->created = hit->created;
 	value->expires = hit->expires;
 	value->cost = hit->cost;
-	cache_count(hit->nspace, CACHE_LEVEL1, CACHE_HITS, 1);
 	if (unlikely(apibase_cache_tags_read != NULL))
 		apibase_cache_tags_read(hit->tags, hit->tags_len);
 }
@@ -334,7 +333,6 @@ apibase_cache_get(const ApibaseCacheKey *key, bool stale, ApibaseCacheValue *val
 
 	if (unlikely(!usable(true)))
 		return APIBASE_CACHE_MISS;
-	cache_store_expect_key(key);
 	outcome = get_here(key, stale, value, &ask);
 	if (outcome == APIBASE_CACHE_MISS)
 	{

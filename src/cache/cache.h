@@ -12,7 +12,7 @@
  *	cache_config	settings
  *	cache_tags		when each tag was last invalidated: one word a tag
  *	cache_store		the arena: entries, exact LRU, expiry, memory bound
- *	cache_namespace	what is known about each namespace, and all counters
+ *	cache_namespace	what is known about each namespace, and counters
  *	cache_redis		level 2: connection, breaker, values, the worker
  *	cache_xact		what a transaction has invalidated and set; leases
  *	cache			get and put over all of these

@@ -12,38 +12,59 @@
 
 #include "miscadmin.h"
 
-/* As MurmurHash64A, eight bytes at a time: a third of the time of hash_bytes_extended() for a usual key. */
-uint64
-apibase_cache_key_hash(Oid database, const char *name, int len)
+/* The last bytes of a name, at most eight, as a word; in few branches, for they depend on the length. */
+static inline uint64
+last_word(const char *name, int len)
+{
+	uint64		word = 0;
+
+	if (len >= 8)
+		memcpy(&word, name + len - 8, 8);
+	else if (len >= 4)
+	{
+		uint32		first;
+		uint32		last;
+
+		memcpy(&first, name, 4);
+		memcpy(&last, name + len - 4, 4);
+		word = (uint64) first << 32 | last;
+	}
+	else if (len > 0)
+		word = (uint64) (uint8) name[0] << 16 | (uint64) (uint8) name[len / 2] << 8 | (uint8) name[len - 1];
+	return word;
+}
+
+/*
+ * As MurmurHash64A, eight bytes at a time: a third of the time of
+ * hash_bytes_extended() for a usual key.  The last word is where the name
+ * ends, over part of the one before.
+ */
+static inline uint64
+hash_of(Oid database, const char *name, int len)
 {
 	const uint64 m = UINT64CONST(0xc6a4a7935bd1e995);
 	uint64		hash = database ^ (len * m);
 	uint64		word;
 
-	for (; len >= 8; len -= 8, name += 8)
+	for (int at = 0; at < len - 8; at += 8)
 	{
-		memcpy(&word, name, 8);
+		memcpy(&word, name + at, 8);
 		word *= m;
 		word ^= word >> 47;
 		hash = (hash ^ (word * m)) * m;
 	}
-	if (len > 0)
-	{
-		uint32		four = 0;
-		uint16		two = 0;
-		uint8		one = 0;
-
-		if (len & 4)
-			memcpy(&four, name, 4);
-		if (len & 2)
-			memcpy(&two, name + (len & 4), 2);
-		if (len & 1)
-			one = (uint8) name[len - 1];
-		hash = (hash ^ ((uint64) four << 24 | (uint64) two << 8 | one)) * m;
-	}
+	word = last_word(name, len) * m;
+	word ^= word >> 47;
+	hash = (hash ^ (word * m)) * m;
 	hash ^= hash >> 47;
 	hash *= m;
 	return hash ^ (hash >> 47);
+}
+
+uint64
+apibase_cache_key_hash(Oid database, const char *name, int len)
+{
+	return hash_of(database, name, len);
 }
 
 void
@@ -61,7 +82,7 @@ apibase_cache_key(ApibaseCacheKey *key, const char *name, int len)
 				 errhint("Use a hash of the key, such as encode(sha256(...), 'hex').")));
 	key->name = name;
 	key->len = len;
-	key->hash = apibase_cache_key_hash(MyDatabaseId, name, len);
+	key->hash = hash_of(MyDatabaseId, name, len);
 }
 
 void

@@ -53,4 +53,17 @@ extern uint64 apibase_cache_key_hash(Oid database, const char *name, int len);
 #define APIBASE_CACHE_LOCK_QUEUE	(APIBASE_CACHE_PARTITIONS + 2)
 #define APIBASE_CACHE_NLOCKS		(APIBASE_CACHE_PARTITIONS + 3)
 
+/*
+ * Ask for a line of memory before it is needed, to read or to write it.  Only
+ * a hint: the address may be outdated, and is not looked at.  (Compilers drop
+ * calls of functions that do nothing but ask, unless these are always inline.)
+ */
+#if defined(__GNUC__)
+#define cache_expect_read(address)	__builtin_prefetch((address), 0)
+#define cache_expect_write(address) __builtin_prefetch((address), 1)
+#else
+#define cache_expect_read(address)	((void) (address))
+#define cache_expect_write(address) ((void) (address))
+#endif
+
 #endif							/* APIBASE_CACHE_KEY_H */

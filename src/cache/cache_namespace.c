@@ -29,6 +29,7 @@
  *
  * A backend counts in the stripe that its process id says, so a counter is
  * seldom written by two at once.  All stripes together are the exact number.
+ * Hits of entries in level 1 are not among them: the store counts these.
  *
  *-------------------------------------------------------------------------
  */

@@ -53,7 +53,7 @@ typedef enum CacheLevel
 
 typedef enum CacheCounter
 {
-	CACHE_HITS,
+	CACHE_HITS,					/* in level 1 those that the store has not counted: cache_store_hits() */
 	CACHE_MISSES,
 	CACHE_SETS,
 	CACHE_DELETES,				/* by key */

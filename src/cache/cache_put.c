@@ -238,6 +238,8 @@ apibase_cache_put(const ApibaseCacheKey *key, const ApibaseCachePut *put)
 
 	if (!apibase_cache_usable(true))
 		return APIBASE_CACHE_OFF;
+	cache_store_expect_key(key);
+	cache_tag_expect(cache_slot_of_key(key->hash));
 	cache_tag_list(&tags, put->tags, put->ntags);
 	item.nspace = cache_namespace_of(key);
 	cache_namespace_config(item.nspace, &config);

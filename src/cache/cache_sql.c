@@ -308,7 +308,8 @@ increment(const ApibaseCacheKey *key, int64 by, int64 ttl, int64 *sum)
 		struct varlena *data;
 
 		CHECK_FOR_INTERRUPTS();
-		there = cache_store_get(MyDatabaseId, key, apibase_clock_now(), CACHE_GET_TAGS, NULL, &hit) == CACHE_FOUND;
+		there = cache_store_get(MyDatabaseId, key, apibase_clock_now(), CACHE_GET_TAGS | CACHE_GET_PEEK, NULL,
+								&hit) == CACHE_FOUND;
 		number = there && hit.kind == APIBASE_CACHE_JSONB ? integer_of(key, (Jsonb *) hit.data) : 0;
 		if (pg_add_s64_overflow(number, by, &number))
 			ereport(ERROR,

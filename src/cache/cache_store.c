@@ -4,7 +4,8 @@
  *	  The arena of level 1: get, set, delete, and the eviction that set needs.
  *
  * A get takes the lock of the key's partition in shared mode, copies out, and
- * moves the entry to the head of its list under the partition's mutex.  The
+ * moves the entry to the head of its list under the partition's mutex, where
+ * it is counted too.  Before, it asks for the memory that all this needs.  The
  * one thing that it allocates under the lock is the result, with the variant
  * of palloc that returns NULL instead of raising an error.
  *
@@ -34,7 +35,6 @@
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
 #include "storage/shmem.h"
-#include "storage/spin.h"
 
 CacheStore	cache_store;
 
@@ -86,7 +86,7 @@ lay_out(CacheStore *store, char *area)
 
 	store->header = part_of(area, &offset, 1, sizeof(StoreHeader));
 	store->entries = part_of(area, &offset, total_entries(), sizeof(StoreEntry));
-	store->buckets = part_of(area, &offset, (Size) APIBASE_CACHE_PARTITIONS << bucket_bits(), sizeof(uint32));
+	store->buckets = part_of(area, &offset, (Size) APIBASE_CACHE_PARTITIONS << bucket_bits(), sizeof(StoreBucket));
 	store->partitions = part_of(area, &offset, APIBASE_CACHE_PARTITIONS, partition_size());
 	store->namespaces = part_of(area, &offset, nspaces, sizeof(StoreNamespace));
 	store->oldest = part_of(area, &offset, nspaces * APIBASE_CACHE_PARTITIONS, sizeof(pg_atomic_uint64));
@@ -123,13 +123,14 @@ init_shared(void)
 	pg_atomic_init_u32(&header->places, 0);
 	pg_atomic_init_u32(&header->namespaces_used, 0);
 
-	memset(cache_store.buckets, 0xFF, ((Size) APIBASE_CACHE_PARTITIONS << header->bucket_bits) * sizeof(uint32));
+	memset(cache_store.buckets, 0xFF, ((Size) APIBASE_CACHE_PARTITIONS << header->bucket_bits) * sizeof(StoreBucket));
 	for (uint32 p = 0; p < APIBASE_CACHE_PARTITIONS; p++)
 	{
 		StorePartition *partition = store_partition(p);
 
 		SpinLockInit(&partition->mutex);
-		memset(partition->lists, 0xFF, header->nnamespaces * sizeof(StoreList));
+		for (uint32 n = 0; n < header->nnamespaces; n++)
+			partition->lists[n] = (StoreList) {STORE_NONE, STORE_NONE, 0};
 	}
 	for (uint32 n = 0; n < header->nnamespaces; n++)
 	{
@@ -187,42 +188,48 @@ cache_store_read(const StoreEntry *entry, Size offset, char *to, Size len)
 
 /* Whether the key in the chain of an entry, which is longer than the first chunk, is this one. */
 static pg_noinline bool
-long_chain_has_key(const StoreEntry *entry, const char *name)
+long_chain_has_key(const StoreEntry *entry, const ApibaseCacheKey *key)
 {
-	char		key[APIBASE_CACHE_MAX_KEY];
+	char		name[APIBASE_CACHE_MAX_KEY];
 
-	chain_read(entry, store_key_offset(entry), key, entry->key_len);
-	return memcmp(key, name, entry->key_len) == 0;
+	chain_read(entry, store_key_offset(store_record(entry)), name, key->len);
+	return memcmp(name, key->name, key->len) == 0;
 }
 
-/* Whether the key in the chain of an entry is this one, as long. */
+/* Whether an entry is that of a key. */
 static inline bool
-chain_has_key(const StoreEntry *entry, const char *name)
+has_key(const StoreEntry *entry, Oid database, const ApibaseCacheKey *key)
 {
-	Size		offset = store_key_offset(entry);
+	const StoreRecord *record = store_record(entry);
+	Size		offset;
 
-	if (unlikely(offset + entry->key_len > STORE_CHUNK_DATA))
-		return long_chain_has_key(entry, name);
-	return memcmp(cache_store.chunks[entry->chunk].data + offset, name, entry->key_len) == 0;
+	if (record->database != database || record->key_len != key->len)
+		return false;
+	offset = store_key_offset(record);
+	if (unlikely(offset + key->len > STORE_CHUNK_DATA))
+		return long_chain_has_key(entry, key);
+	return store_same((const char *) record + offset, key->name, key->len);
 }
 
 /* The slots of an entry: where they are, or copied to buffer. */
 static const CacheSlot *
 chain_slots(const StoreEntry *entry, CacheSlot *buffer)
 {
-	if (likely(store_key_offset(entry) <= STORE_CHUNK_DATA))
-		return (const CacheSlot *) (cache_store.chunks[entry->chunk].data + sizeof(StoreRecord));
-	chain_read(entry, sizeof(StoreRecord), (char *) buffer, entry->nslots * sizeof(CacheSlot));
+	const StoreRecord *record = store_record(entry);
+
+	if (likely(store_key_offset(record) <= STORE_CHUNK_DATA))
+		return (const CacheSlot *) ((const char *) record + STORE_RECORD_SIZE);
+	chain_read(entry, STORE_RECORD_SIZE, (char *) buffer, record->nslots * sizeof(CacheSlot));
 	return buffer;
 }
 
 /* ---- lists and buckets ---- */
 
-/* Take an entry out of its list. */
+/* Take an entry out of its list, that of a namespace. */
 static inline void
-list_remove(uint32 partition, StoreEntry *entry)
+list_remove(uint32 partition, uint32 nspace, StoreEntry *entry)
 {
-	StoreList  *list = &store_partition(partition)->lists[entry->nspace];
+	StoreList  *list = &store_partition(partition)->lists[nspace];
 
 	if (entry->newer == STORE_NONE)
 		list->head = entry->older;
@@ -233,7 +240,7 @@ list_remove(uint32 partition, StoreEntry *entry)
 	else
 	{
 		list->tail = entry->newer;
-		pg_atomic_write_u64(store_oldest(partition, entry->nspace),
+		pg_atomic_write_u64(store_oldest(partition, nspace),
 							list->tail == STORE_NONE ? STORE_NO_STAMP :
 							pg_atomic_read_u64(&cache_store.entries[list->tail].stamp));
 	}
@@ -241,9 +248,9 @@ list_remove(uint32 partition, StoreEntry *entry)
 
 /* Put an entry at the head of its list, with a new stamp, which is returned. */
 static inline uint64
-list_push(uint32 partition, StoreEntry *entry)
+list_push(uint32 partition, uint32 nspace, StoreEntry *entry)
 {
-	StoreList  *list = &store_partition(partition)->lists[entry->nspace];
+	StoreList  *list = &store_partition(partition)->lists[nspace];
 	uint32		number = (uint32) (entry - cache_store.entries);
 	uint64		stamp = pg_atomic_add_fetch_u64(&cache_store.header->stamp, 1);
 
@@ -255,15 +262,15 @@ list_push(uint32 partition, StoreEntry *entry)
 	else
 	{
 		list->tail = number;
-		pg_atomic_write_u64(store_oldest(partition, entry->nspace), stamp);
+		pg_atomic_write_u64(store_oldest(partition, nspace), stamp);
 		pg_memory_barrier();	/* as in raise_floor() */
-		store_lower_floor(entry->nspace, stamp);
+		store_lower_floor(nspace, stamp);
 	}
 	list->head = number;
 	return stamp;
 }
 
-/* Count a use; approximately. */
+/* Count a use; the caller holds the mutex. */
 static inline void
 count_hit(StoreEntry *entry)
 {
@@ -273,31 +280,23 @@ count_hit(StoreEntry *entry)
 		pg_atomic_write_u32(&entry->hits, hits + 1);
 }
 
-/*
- * An entry is used: it gets the next stamp and goes to the head of its list.
- * The one used last of all stays as it is.
- */
+/* An entry is used: it gets the next stamp and goes to the head of its list. */
 static inline void
-use_entry(uint32 partition, StoreEntry *entry)
+use_entry(uint32 partition, uint32 nspace, StoreEntry *entry)
 {
 	StoreEntry *entries = cache_store.entries;
-	StorePartition *part;
+	StorePartition *part = store_partition(partition);
+	StoreList  *list = &part->lists[nspace];
 	uint64		stamp;
 
-	if (pg_atomic_read_u64(&entry->stamp) == pg_atomic_read_u64(&cache_store.header->stamp))
-	{
-		count_hit(entry);
-		return;
-	}
-	part = store_partition(partition);
 	SpinLockAcquire(&part->mutex);
+	list->hits++;
 	count_hit(entry);
 	stamp = pg_atomic_add_fetch_u64(&cache_store.header->stamp, 1);
 	pg_atomic_write_u64(&entry->stamp, stamp);
 	if (entry->newer != STORE_NONE)
 	{
 		/* As list_remove() and list_push(), but for what cannot be: it is not the head. */
-		StoreList  *list = &part->lists[entry->nspace];
 		uint32		number = (uint32) (entry - entries);
 
 		entries[entry->newer].older = entry->older;
@@ -306,7 +305,7 @@ use_entry(uint32 partition, StoreEntry *entry)
 		else
 		{
 			list->tail = entry->newer;
-			pg_atomic_write_u64(store_oldest(partition, entry->nspace), pg_atomic_read_u64(&entries[list->tail].stamp));
+			pg_atomic_write_u64(store_oldest(partition, nspace), pg_atomic_read_u64(&entries[list->tail].stamp));
 		}
 		entries[list->head].newer = number;
 		entry->newer = STORE_NONE;
@@ -314,41 +313,23 @@ use_entry(uint32 partition, StoreEntry *entry)
 		list->head = number;
 	}
 	else if (entry->older == STORE_NONE)
-		pg_atomic_write_u64(store_oldest(partition, entry->nspace), stamp);
+		pg_atomic_write_u64(store_oldest(partition, nspace), stamp);
 	SpinLockRelease(&part->mutex);
 }
 
-/*
- * Find an entry; expect_use asks for the memory that a get will look at next.
- * (The compiler drops calls of functions that do nothing but ask.)
- */
+/* Find an entry; the caller holds the lock of the partition. */
 static pg_attribute_always_inline uint32
-find(Oid database, const ApibaseCacheKey *key, bool expect_use)
+find(Oid database, const ApibaseCacheKey *key)
 {
 	StoreEntry *entries = cache_store.entries;
-	uint32		number = *store_bucket_of(key->hash);
+	uint32		number = store_bucket_of(key->hash)->first;
 
 	while (number != STORE_NONE)
 	{
 		const StoreEntry *entry = &entries[number];
 
-		if (entry->hash == key->hash && entry->key_len == key->len)
-		{
-			const StoreChunk *chunk = &cache_store.chunks[entry->chunk];
-
-			if (expect_use)
-			{
-				store_expect_read(chunk);
-				store_expect_read(&chunk->next);
-				store_expect_read(chunk + 1);	/* mostly the next one of the chain */
-				/* Others may be moving these; STORE_NONE is an address as good as any. */
-				store_expect_write(&entries[entry->newer]);
-				store_expect_write(&entries[entry->older]);
-				store_expect_write(&entries[store_partition(store_partition_of(key->hash))->lists[entry->nspace].head]);
-			}
-			if (((const StoreRecord *) chunk->data)->database == database && chain_has_key(entry, key->name))
-				return number;
-		}
+		if (entry->hash == (uint32) key->hash && has_key(entry, database, key))
+			return number;
 		number = entry->bucket_next;
 	}
 	return STORE_NONE;
@@ -358,7 +339,7 @@ find(Oid database, const ApibaseCacheKey *key, bool expect_use)
 uint32
 cache_store_find(Oid database, const ApibaseCacheKey *key)
 {
-	return find(database, key, false);
+	return find(database, key);
 }
 
 /* Count an entry for its tags. */
@@ -367,13 +348,14 @@ count_tags(const StoreEntry *entry, bool added)
 {
 	CacheSlot	buffer[APIBASE_CACHE_MAX_SLOTS];
 	const CacheSlot *slots = chain_slots(entry, buffer);
+	const StoreRecord *record = store_record(entry);
 
-	for (int i = 0; i < entry->nslots; i++)
+	for (int i = 0; i < record->nslots; i++)
 	{
 		if (added)
 			cache_tag_entry_added(slots[i]);
 		else
-			cache_tag_entry_removed(slots[i], entry->sequence);
+			cache_tag_entry_removed(slots[i], record->sequence);
 	}
 }
 
@@ -382,20 +364,22 @@ void
 cache_store_link(uint32 partition, uint32 number, uint32 nchunks)
 {
 	StoreEntry *entry = &cache_store.entries[number];
-	StoreNamespace *nspace = &cache_store.namespaces[entry->nspace];
-	uint32	   *bucket = store_bucket_of(entry->hash);
+	StoreRecord *record = store_record(entry);
+	StoreNamespace *nspace = &cache_store.namespaces[record->nspace];
+	StoreBucket *bucket = store_bucket(partition, entry->hash);
 	uint32		used = pg_atomic_read_u32(&cache_store.header->namespaces_used);
 
-	while (used <= entry->nspace &&
-		   !pg_atomic_compare_exchange_u32(&cache_store.header->namespaces_used, &used, entry->nspace + 1))
+	while (used <= record->nspace &&
+		   !pg_atomic_compare_exchange_u32(&cache_store.header->namespaces_used, &used, record->nspace + 1))
 		;
-	entry->bucket_next = *bucket;
-	*bucket = number;
-	store_record(entry)->version = list_push(partition, entry);
+	entry->bucket_next = bucket->first;
+	bucket->first = number;
+	bucket->chunk = entry->chunk;
+	record->version = list_push(partition, record->nspace, entry);
 	pg_atomic_fetch_add_u64(&nspace->entries, 1);
 	pg_atomic_fetch_add_u64(&nspace->bytes, store_bytes(nchunks));
 	pg_atomic_fetch_sub_u64(&cache_store.header->in_hands, STORE_IN_HANDS(1, nchunks));
-	if (entry->nslots > 0)
+	if (record->nslots > 0)
 		count_tags(entry, true);
 }
 
@@ -404,18 +388,19 @@ void
 cache_store_unlink(uint32 partition, uint32 number)
 {
 	StoreEntry *entry = &cache_store.entries[number];
-	StoreNamespace *nspace = &cache_store.namespaces[entry->nspace];
-	uint32		nchunks = store_chunks_of(entry);
-	uint32	   *next = store_bucket_of(entry->hash);
+	const StoreRecord *record = store_record(entry);
+	StoreNamespace *nspace = &cache_store.namespaces[record->nspace];
+	uint32		nchunks = store_chunks_of(record);
+	uint32	   *next = &store_bucket(partition, entry->hash)->first;
 
 	while (*next != number)
 		next = &cache_store.entries[*next].bucket_next;
 	*next = entry->bucket_next;
-	list_remove(partition, entry);
+	list_remove(partition, record->nspace, entry);
 	pg_atomic_fetch_sub_u64(&nspace->entries, 1);
 	pg_atomic_fetch_sub_u64(&nspace->bytes, store_bytes(nchunks));
 	pg_atomic_fetch_add_u64(&cache_store.header->in_hands, STORE_IN_HANDS(1, nchunks));
-	if (entry->nslots > 0)
+	if (record->nslots > 0)
 		count_tags(entry, false);
 }
 
@@ -447,7 +432,7 @@ void
 cache_store_keep_chunks(StoreHands *hands, uint32 number)
 {
 	const StoreEntry *entry = &cache_store.entries[number];
-	uint32		nchunks = store_chunks_of(entry);
+	uint32		nchunks = store_chunks_of(store_record(entry));
 	uint32		last = entry->chunk;
 
 	for (uint32 i = 1; i < nchunks; i++)
@@ -517,7 +502,7 @@ judge_time(const StoreEntry *entry, TimestampTz now)
 	now = Max(now, exact);
 	if (store_record(entry)->dies <= now)
 		return CACHE_EXPIRED;
-	return entry->expires <= now ? CACHE_STALE : CACHE_FOUND;
+	return store_record(entry)->expires <= now ? CACHE_STALE : CACHE_FOUND;
 }
 
 /* What an entry is worth, found before, as far as its tags go. */
@@ -526,12 +511,13 @@ judge_slots(const StoreEntry *entry, CacheFound found)
 {
 	CacheSlot	buffer[APIBASE_CACHE_MAX_SLOTS];
 	const CacheSlot *slots = chain_slots(entry, buffer);
+	const StoreRecord *record = store_record(entry);
 
-	for (int i = 0; i < entry->nslots; i++)
+	for (int i = 0; i < record->nslots; i++)
 	{
-		if (likely(cache_tag_valid(slots[i], entry->sequence)))
+		if (likely(cache_tag_valid(slots[i], record->sequence)))
 			continue;
-		if (!cache_tag_marked(slots[i]) && !cache_tag_valid(slots[i], entry->sequence))
+		if (!cache_tag_marked(slots[i]) && !cache_tag_valid(slots[i], record->sequence))
 			return CACHE_INVALID;
 		found = CACHE_UNDECIDED;
 	}
@@ -546,11 +532,12 @@ judge_slots(const StoreEntry *entry, CacheFound found)
 static inline CacheFound
 judge(const StoreEntry *entry, TimestampTz now)
 {
+	const StoreRecord *record = store_record(entry);
 	CacheFound	found = CACHE_FOUND;
 
-	if (unlikely(entry->expires <= now + APIBASE_CLOCK_COARSENESS))
+	if (unlikely(record->expires <= now + APIBASE_CLOCK_COARSENESS))
 		found = judge_time(entry, now);
-	if (entry->nslots > 0 && found != CACHE_EXPIRED)
+	if (record->nslots > 0 && found != CACHE_EXPIRED)
 		found = judge_slots(entry, found);
 	return found;
 }
@@ -597,7 +584,7 @@ remove_worthless(Oid database, const ApibaseCacheKey *key, TimestampTz now)
 	if (number != STORE_NONE)
 	{
 		worth = cache_store_judge(&cache_store.entries[number], now);
-		nspace = cache_store.entries[number].nspace;
+		nspace = store_record(&cache_store.entries[number])->nspace;
 		if (worth == CACHE_EXPIRED || worth == CACHE_INVALID)
 			cache_store_unlink(partition, number);
 		else
@@ -625,51 +612,68 @@ copy_out(const StoreEntry *entry, int flags, CacheHit *hit)
 	hit->tags_len = 0;
 	if (unlikely(flags & CACHE_GET_TAGS))
 	{
-		hit->tags = palloc_extended(Max(entry->tags_len, 1), MCXT_ALLOC_NO_OOM);
+		hit->tags = palloc_extended(Max(record->tags_len, 1), MCXT_ALLOC_NO_OOM);
 		if (hit->tags == NULL)
 			return false;
-		hit->tags_len = entry->tags_len;
-		chain_read(entry, store_tags_offset(entry), hit->tags, entry->tags_len);
+		hit->tags_len = record->tags_len;
+		chain_read(entry, store_tags_offset(record), hit->tags, record->tags_len);
 	}
-	if (entry->kind != APIBASE_CACHE_NOTHING && !(flags & CACHE_GET_NO_VALUE))
+	if (record->kind != APIBASE_CACHE_NOTHING && !(flags & CACHE_GET_NO_VALUE))
 	{
-		hit->data = palloc_extended(VARHDRSZ + (Size) entry->value_len, MCXT_ALLOC_NO_OOM);
+		hit->data = palloc_extended(VARHDRSZ + (Size) record->value_len, MCXT_ALLOC_NO_OOM);
 		if (hit->data == NULL)
 			return false;
-		SET_VARSIZE(hit->data, VARHDRSZ + entry->value_len);
-		chain_read(entry, store_value_offset(entry), VARDATA(hit->data), entry->value_len);
+		SET_VARSIZE(hit->data, VARHDRSZ + record->value_len);
+		chain_read(entry, store_value_offset(record), VARDATA(hit->data), record->value_len);
 	}
-	hit->kind = (ApibaseCacheKind) entry->kind;
+	hit->kind = (ApibaseCacheKind) record->kind;
 	hit->created = record->created;
-	hit->expires = entry->expires;
+	hit->expires = record->expires;
 	hit->cost = record->cost;
-	hit->nspace = entry->nspace;
-	hit->sequence = entry->sequence;
+	hit->nspace = record->nspace;
+	hit->sequence = record->sequence;
 	hit->version = record->version;
 	return true;
 }
 
 /* Whether a filter lets an entry pass. */
-static bool
+static pg_noinline bool
 passes(const StoreEntry *entry, CacheSlotFilter filter)
 {
 	CacheSlot	buffer[APIBASE_CACHE_MAX_SLOTS];
 
-	return filter(chain_slots(entry, buffer), entry->nslots);
+	return filter(chain_slots(entry, buffer), store_record(entry)->nslots);
 }
 
 void
 cache_store_expect_key(const ApibaseCacheKey *key)
 {
-	store_expect_read(store_bucket_of(key->hash));
-	store_expect_write(store_lock(store_partition_of(key->hash)));
+	cache_expect_read(store_bucket_of(key->hash));
+	cache_expect_write(store_lock(store_partition_of(key->hash)));
 }
 
-/* Read without the lock: at worst the hint is wrong. */
+/* Ask for an entry, if there is one: an address that is nobody's takes long. */
+static pg_attribute_always_inline void
+expect_neighbour(uint32 number)
+{
+	if (number != STORE_NONE)
+		cache_expect_write(&cache_store.entries[number]);
+}
+
+/* Read without the lock, while others may change it: at worst the hint is wrong. */
 void
 cache_store_expect_entry(const ApibaseCacheKey *key)
 {
-	store_expect_write(&cache_store.entries[*store_bucket_of(key->hash)]);
+	const StoreBucket *bucket = store_bucket_of(key->hash);
+	uint32		number = bucket->first;
+	const StoreEntry *entry;
+
+	if (number == STORE_NONE)
+		return;
+	store_expect_chain(bucket->chunk);
+	entry = &cache_store.entries[number];
+	expect_neighbour(entry->newer);
+	expect_neighbour(entry->older);
 }
 
 CacheFound
@@ -683,7 +687,7 @@ cache_store_get(Oid database, const ApibaseCacheKey *key, TimestampTz now, int f
 	uint32		number;
 
 	LWLockAcquire(lock, LW_SHARED);
-	number = find(database, key, true);
+	number = find(database, key);
 	if (number != STORE_NONE)
 	{
 		StoreEntry *entry = &cache_store.entries[number];
@@ -698,7 +702,7 @@ cache_store_get(Oid database, const ApibaseCacheKey *key, TimestampTz now, int f
 			else if (!copy_out(entry, flags, hit))
 				found = CACHE_ABSENT;
 			else if (!(flags & CACHE_GET_PEEK))
-				use_entry(partition, entry);
+				use_entry(partition, store_record(entry)->nspace, entry);
 		}
 	}
 	LWLockRelease(lock);
@@ -740,13 +744,14 @@ cache_store_touch(Oid database, const ApibaseCacheKey *key, TimestampTz expires,
 	if (number != STORE_NONE)
 	{
 		StoreEntry *entry = &cache_store.entries[number];
+		StoreRecord *record = store_record(entry);
 
 		if (cache_store_judge(entry, now) == CACHE_FOUND)
 		{
-			entry->expires = expires;
-			store_record(entry)->dies = Max(dies, expires);
-			list_remove(partition, entry);
-			list_push(partition, entry);
+			record->expires = expires;
+			record->dies = Max(dies, expires);
+			list_remove(partition, record->nspace, entry);
+			list_push(partition, record->nspace, entry);
 			touched = true;
 		}
 	}

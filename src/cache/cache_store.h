@@ -6,14 +6,16 @@
  * Everything lies in one piece of shared memory whose size is known at start:
  *
  *	entries		an array of apibase.cache_max_entries, and one spare for each
- *				process, so that replacing a value at the limit evicts nothing
+ *				process, so that replacing a value at the limit evicts nothing.
+ *				It has the links only, so that following them, which is
+ *				waiting for memory, touches little of it
  *	buckets		a hash table of entry numbers
  *	chunks		apibase.cache_size of pieces of 128 bytes, chained by number.
- *				An entry's chain holds, one after the other: what does not fit
- *				into the array, the numbers of its tag slots, its key, its tags
+ *				An entry's chain holds, one after the other: what is known
+ *				about it, the numbers of its tag slots, its key, its tags
  *				(terminated strings), its value
  *	partitions	64, by the key's hash: a lock, and for each namespace a list of
- *				its entries here, most recently used first
+ *				its entries here, most recently used first, and its hits
  *
  * Exact LRU: each use stamps an entry with the next number of one counter,
  * inside the lock of the partition, so within a list entries are in the order
@@ -134,9 +136,9 @@ extern Size cache_store_size(void);
 extern void cache_store_init(void *area, LWLockPadded *locks, bool found);
 
 /*
- * Hints that a get of the key comes: most of its time is waiting for memory
- * otherwise.  The first as soon as the key is known, the second a little
- * later and a little before the get.
+ * Hints that a key is looked for soon: most of the time is waiting for memory
+ * otherwise.  The first as soon as a key is known that is not looked for at
+ * once, the second a little before a get.
  */
 extern void cache_store_expect_key(const ApibaseCacheKey *key);
 extern void cache_store_expect_entry(const ApibaseCacheKey *key);
@@ -190,6 +192,10 @@ extern uint64 cache_store_entries(void);
 extern uint64 cache_store_chunks_free(void);
 extern uint64 cache_store_chunks(void);
 extern void cache_store_namespace_size(int nspace, uint64 *entries, uint64 *bytes);
+
+/* Gets that have returned an entry and counted as a use, since the last reset. */
+extern uint64 cache_store_hits(int nspace);
+extern void cache_store_reset_hits(int nspace);
 
 /* Check all structures; append one line for each fault.  Holds every lock of the store. */
 extern int	cache_store_verify(StringInfo faults);

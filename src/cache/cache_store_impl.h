@@ -9,7 +9,8 @@
  * Who may change what:
  *
  *	a partition's buckets, and entries that are linked	the partition's lock, exclusively
- *	order of a list, stamps, hits		the same, or shared with the partition's mutex
+ *	order of a list, stamps			the same, or shared with the partition's mutex
+ *	hits							with the mutex
  *	free lists							free_lock
  *	oldest stamps						as the order of a list; they are read without a lock
  *	floors								anybody, see cache_store_set.c
@@ -27,24 +28,12 @@
 
 #include "port/atomics.h"
 #include "storage/lwlock.h"
-#include "storage/s_lock.h"
+#include "storage/spin.h"
 
 #define STORE_NONE			PG_UINT32_MAX
 #define STORE_NO_STAMP		PG_UINT64_MAX	/* the oldest stamp of an empty list */
 #define STORE_LINE			64	/* bytes of a line of the processor's cache */
 #define STORE_CHUNK_DATA	124
-
-/*
- * Ask for a line of memory before it is needed, to read or to write it.  Only
- * a hint: the address may be outdated, and is not looked at.
- */
-#if defined(__GNUC__)
-#define store_expect_read(address)	__builtin_prefetch((address), 0)
-#define store_expect_write(address) __builtin_prefetch((address), 1)
-#else
-#define store_expect_read(address)	((void) (address))
-#define store_expect_write(address) ((void) (address))
-#endif
 
 /* A piece of the arena. */
 typedef struct StoreChunk
@@ -56,48 +45,61 @@ typedef struct StoreChunk
 StaticAssertDecl(sizeof(StoreChunk) == 128, "a chunk is two lines of the processor's cache");
 
 /*
- * An entry: what a get has to look at, in one line.  Its chain of chunks holds
+ * An entry: what is linked.  Two fit into a line of the processor's cache, so
+ * that who follows links waits little for memory.  Its chain of chunks holds
  * a StoreRecord, then the tag slots, the key, the tags, the value.
  */
 typedef struct StoreEntry
 {
-	uint64		hash;			/* of the key */
-	uint64		sequence;		/* of the lease */
-	TimestampTz expires;
 	pg_atomic_uint64 stamp;		/* of the last use */
+	uint32		hash;			/* of the key, the lower half */
 	uint32		bucket_next;	/* of its bucket */
 	uint32		newer;			/* of its list, towards the head */
 	uint32		older;			/* of its list, towards the tail; of free entries */
 	uint32		chunk;			/* first of its chain */
+	pg_atomic_uint32 hits;		/* of it; stops at its largest value */
+} StoreEntry;
+
+StaticAssertDecl(sizeof(StoreEntry) * 2 == STORE_LINE, "two entries are one line of the processor's cache");
+
+/* The rest of an entry, at the start of its first chunk; where the last member ends its slots begin. */
+typedef struct StoreRecord
+{
+	uint64		sequence;		/* of the lease */
+	uint64		version;
+	TimestampTz expires;
+	TimestampTz dies;
+	TimestampTz created;
+	uint32		cost;
+	Oid			database;
 	uint32		value_len;
-	pg_atomic_uint32 hits;		/* approximately; stops at its largest value */
 	uint16		key_len;
 	uint16		tags_len;
 	uint16		nspace;
 	uint8		nslots;
 	uint8		kind;
-} StoreEntry;
+} StoreRecord;
 
-StaticAssertDecl(sizeof(StoreEntry) == STORE_LINE, "an entry is one line of the processor's cache");
+#define STORE_RECORD_SIZE	(offsetof(StoreRecord, kind) + sizeof(uint8))
+
+StaticAssertDecl(STORE_RECORD_SIZE % sizeof(CacheSlot) == 0, "the slots after a record are aligned");
 StaticAssertDecl(APIBASE_CACHE_MAX_SLOTS <= PG_UINT8_MAX, "the number of tag slots fits its field");
 StaticAssertDecl(APIBASE_CACHE_MAX_TAGS * (APIBASE_CACHE_MAX_TAG + 1) <= PG_UINT16_MAX, "the length of the tags fits its field");
 StaticAssertDecl(APIBASE_CACHE_MAX_KEY <= PG_UINT16_MAX, "the length of a key fits its field");
 
-/* The rest of an entry, at the start of its first chunk. */
-typedef struct StoreRecord
+/* Entries whose keys have the same hash here. */
+typedef struct StoreBucket
 {
-	uint64		version;
-	TimestampTz created;
-	TimestampTz dies;
-	uint32		cost;
-	Oid			database;
-} StoreRecord;
+	uint32		first;
+	uint32		chunk;			/* a hint: that of the entry linked last, which is mostly the first one */
+} StoreBucket;
 
 /* The entries of one namespace in one partition, in the order of their stamps. */
 typedef struct StoreList
 {
 	uint32		head;			/* the last one used */
 	uint32		tail;
+	uint64		hits;			/* of entries in this list; under the mutex */
 } StoreList;
 
 typedef struct StorePartition
@@ -151,7 +153,7 @@ typedef struct CacheStore
 {
 	StoreHeader *header;
 	StoreEntry *entries;
-	uint32	   *buckets;		/* those of a partition together */
+	StoreBucket *buckets;		/* those of a partition together */
 	StoreChunk *chunks;
 	char	   *partitions;
 	StoreNamespace *namespaces;
@@ -172,9 +174,11 @@ typedef struct StoreHands
 	uint32		last;
 	uint32		nchunks;
 	uint32		places;			/* of header->places */
+	uint32		next_victim;	/* a hint: what will probably be evicted next, */
+	uint32		next_partition; /* and where it is */
 } StoreHands;
 
-#define STORE_EMPTY_HANDS	{STORE_NONE, STORE_NONE, 0, STORE_NONE, STORE_NONE, 0, 0}
+#define STORE_EMPTY_HANDS	{STORE_NONE, STORE_NONE, 0, STORE_NONE, STORE_NONE, 0, 0, STORE_NONE, 0}
 
 extern uint32 cache_store_find(Oid database, const ApibaseCacheKey *key);
 extern void cache_store_read(const StoreEntry *entry, Size offset, char *to, Size len);
@@ -189,28 +193,65 @@ extern void cache_store_free_others(StoreHands *hands);
 extern void cache_store_give_back(StoreHands *hands);
 
 /*
- * memcpy() for the pieces of a chain.  As compilers know that these are short,
- * they would make memcpy() a string instruction, whose start alone takes longer.
+ * memcpy() and memcmp() for the pieces of a chain.  As compilers know that
+ * these are short, they would make memcpy() a string instruction, whose start
+ * alone takes longer.  The last word is where the piece ends, over part of the
+ * one before: so there are few branches that depend on the length.
  */
 static inline void
 store_copy(char *to, const char *from, Size len)
 {
-	for (; len >= 16; len -= 16, to += 16, from += 16)
-		memcpy(to, from, 16);
-	if (len & 8)
+	if (len >= 16)
+	{
+		for (Size at = 0; at < len - 16; at += 16)
+			memcpy(to + at, from + at, 16);
+		memcpy(to + len - 16, from + len - 16, 16);
+	}
+	else if (len >= 8)
 	{
 		memcpy(to, from, 8);
-		to += 8;
-		from += 8;
+		memcpy(to + len - 8, from + len - 8, 8);
 	}
-	if (len & 4)
+	else if (len >= 4)
 	{
 		memcpy(to, from, 4);
-		to += 4;
-		from += 4;
+		memcpy(to + len - 4, from + len - 4, 4);
 	}
-	for (len &= 3; len > 0; len--)
-		*to++ = *from++;
+	else
+	{
+		for (Size at = 0; at < len; at++)
+			to[at] = from[at];
+	}
+}
+
+static inline bool
+store_same(const char *a, const char *b, Size len)
+{
+	uint64		x;
+	uint64		y;
+
+	if (len < 4)
+		return memcmp(a, b, len) == 0;
+	if (len < 8)
+	{
+		uint32		words[4];
+
+		memcpy(&words[0], a, 4);
+		memcpy(&words[1], b, 4);
+		memcpy(&words[2], a + len - 4, 4);
+		memcpy(&words[3], b + len - 4, 4);
+		return words[0] == words[1] && words[2] == words[3];
+	}
+	for (Size at = 0; at < len - 8; at += 8)
+	{
+		memcpy(&x, a + at, 8);
+		memcpy(&y, b + at, 8);
+		if (x != y)
+			return false;
+	}
+	memcpy(&x, a + len - 8, 8);
+	memcpy(&y, b + len - 8, 8);
+	return x == y;
 }
 
 static inline uint32
@@ -221,12 +262,19 @@ store_partition_of(uint64 hash)
 
 StaticAssertDecl(APIBASE_CACHE_PARTITIONS == 64, "a partition is the upper six bits of a hash");
 
-static inline uint32 *
-store_bucket_of(uint64 hash)
+/* The bucket of a hash, of which only the lower half and the partition count. */
+static inline StoreBucket *
+store_bucket(uint32 partition, uint32 hash)
 {
 	uint32		bits = cache_store.header->bucket_bits;
 
-	return &cache_store.buckets[((hash >> 58) << bits) + (hash & ((UINT64CONST(1) << bits) - 1))];
+	return &cache_store.buckets[((Size) partition << bits) + (hash & (((uint32) 1 << bits) - 1))];
+}
+
+static inline StoreBucket *
+store_bucket_of(uint64 hash)
+{
+	return store_bucket(store_partition_of(hash), (uint32) hash);
 }
 
 static inline StorePartition *
@@ -257,6 +305,17 @@ store_lower_floor(uint32 nspace, uint64 stamp)
 		;
 }
 
+/* Ask for what a get reads of a chain: mostly its chunks were taken one after the other. */
+static pg_attribute_always_inline void
+store_expect_chain(uint32 number)
+{
+	const char *chunk = (const char *) &cache_store.chunks[number];
+
+	cache_expect_read(chunk);
+	cache_expect_read(chunk + STORE_LINE);
+	cache_expect_read(chunk + 2 * STORE_LINE);
+}
+
 static inline StoreRecord *
 store_record(const StoreEntry *entry)
 {
@@ -265,21 +324,21 @@ store_record(const StoreEntry *entry)
 
 /* Where in the chain the parts of an entry begin. */
 static inline Size
-store_key_offset(const StoreEntry *entry)
+store_key_offset(const StoreRecord *record)
 {
-	return sizeof(StoreRecord) + entry->nslots * sizeof(CacheSlot);
+	return STORE_RECORD_SIZE + record->nslots * sizeof(CacheSlot);
 }
 
 static inline Size
-store_tags_offset(const StoreEntry *entry)
+store_tags_offset(const StoreRecord *record)
 {
-	return store_key_offset(entry) + entry->key_len;
+	return store_key_offset(record) + record->key_len;
 }
 
 static inline Size
-store_value_offset(const StoreEntry *entry)
+store_value_offset(const StoreRecord *record)
 {
-	return store_tags_offset(entry) + entry->tags_len;
+	return store_tags_offset(record) + record->tags_len;
 }
 
 static inline uint32
@@ -289,9 +348,9 @@ store_chunks_for(Size len)
 }
 
 static inline uint32
-store_chunks_of(const StoreEntry *entry)
+store_chunks_of(const StoreRecord *record)
 {
-	return store_chunks_for(store_value_offset(entry) + entry->value_len);
+	return store_chunks_for(store_value_offset(record) + record->value_len);
 }
 
 /* What an entry counts in bytes. */

@@ -38,10 +38,10 @@ typedef struct ScanCopy
 
 /* What an entry needs in a copy. */
 static Size
-copy_size(const StoreEntry *entry)
+copy_size(const StoreRecord *record)
 {
 	return sizeof(CacheEntryInfo) +
-		MAXALIGN(entry->nslots * sizeof(CacheSlot) + entry->key_len + entry->tags_len);
+		MAXALIGN(record->nslots * sizeof(CacheSlot) + record->key_len + record->tags_len);
 }
 
 /* Copy an entry: to info, and what that points to. */
@@ -49,25 +49,25 @@ static void
 copy_entry(const StoreEntry *entry, CacheEntryInfo *info, char *to)
 {
 	const StoreRecord *record = store_record(entry);
-	Size		slots_len = entry->nslots * sizeof(CacheSlot);
+	Size		slots_len = record->nslots * sizeof(CacheSlot);
 
-	cache_store_read(entry, sizeof(StoreRecord), to, slots_len + entry->key_len + entry->tags_len);
+	cache_store_read(entry, STORE_RECORD_SIZE, to, slots_len + record->key_len + record->tags_len);
 	info->slots = (const CacheSlot *) to;
-	info->nslots = entry->nslots;
+	info->nslots = record->nslots;
 	info->key.name = to + slots_len;
-	info->key.len = entry->key_len;
-	info->key.hash = entry->hash;
-	info->tags = to + slots_len + entry->key_len;
-	info->tags_len = entry->tags_len;
+	info->key.len = record->key_len;
+	info->key.hash = apibase_cache_key_hash(record->database, info->key.name, record->key_len);
+	info->tags = to + slots_len + record->key_len;
+	info->tags_len = record->tags_len;
 
 	info->database = record->database;
-	info->nspace = entry->nspace;
-	info->kind = (ApibaseCacheKind) entry->kind;
-	info->value_len = entry->value_len;
-	info->bytes = store_bytes(store_chunks_of(entry));
-	info->sequence = entry->sequence;
+	info->nspace = record->nspace;
+	info->kind = (ApibaseCacheKind) record->kind;
+	info->value_len = record->value_len;
+	info->bytes = store_bytes(store_chunks_of(record));
+	info->sequence = record->sequence;
 	info->created = record->created;
-	info->expires = entry->expires;
+	info->expires = record->expires;
 	info->dies = record->dies;
 	info->hits = pg_atomic_read_u32(unconstify(pg_atomic_uint32 *, &entry->hits));
 	info->stamp = pg_atomic_read_u64(unconstify(pg_atomic_uint64 *, &entry->stamp));
@@ -79,7 +79,7 @@ static bool
 copy_partition(uint32 partition, ScanCopy *copy)
 {
 	Size		nbuckets = (Size) 1 << cache_store.header->bucket_bits;
-	const uint32 *buckets = cache_store.buckets + partition * nbuckets;
+	const StoreBucket *buckets = cache_store.buckets + partition * nbuckets;
 	CacheEntryInfo *infos = (CacheEntryInfo *) copy->memory;
 	char	   *end = copy->memory + copy->size;
 
@@ -88,10 +88,10 @@ copy_partition(uint32 partition, ScanCopy *copy)
 	LWLockAcquire(store_lock(partition), LW_SHARED);
 	for (Size b = 0; b < nbuckets; b++)
 	{
-		for (uint32 number = buckets[b]; number != STORE_NONE; number = cache_store.entries[number].bucket_next)
+		for (uint32 number = buckets[b].first; number != STORE_NONE; number = cache_store.entries[number].bucket_next)
 		{
 			const StoreEntry *entry = &cache_store.entries[number];
-			Size		size = copy_size(entry);
+			Size		size = copy_size(store_record(entry));
 
 			copy->needed += size;
 			if (copy->memory == NULL || copy->needed > copy->size)
@@ -184,14 +184,15 @@ cache_pattern_matches(const char *pattern, int pattern_len, const char *key, int
 static bool
 entry_matches(const StoreEntry *entry, Oid database, const char *pattern, int pattern_len)
 {
+	const StoreRecord *record = store_record(entry);
 	char		key[APIBASE_CACHE_MAX_KEY];
 
-	if (OidIsValid(database) && store_record(entry)->database != database)
+	if (OidIsValid(database) && record->database != database)
 		return false;
 	if (pattern == NULL)
 		return true;
-	cache_store_read(entry, store_key_offset(entry), key, entry->key_len);
-	return cache_pattern_matches(pattern, pattern_len, key, entry->key_len);
+	cache_store_read(entry, store_key_offset(record), key, record->key_len);
+	return cache_pattern_matches(pattern, pattern_len, key, record->key_len);
 }
 
 /* Clear a partition; returns how many entries that were. */
@@ -199,14 +200,14 @@ static uint64
 clear_partition(uint32 partition, Oid database, const char *pattern, int pattern_len)
 {
 	Size		nbuckets = (Size) 1 << cache_store.header->bucket_bits;
-	const uint32 *buckets = cache_store.buckets + partition * nbuckets;
+	const StoreBucket *buckets = cache_store.buckets + partition * nbuckets;
 	StoreHands	hands = STORE_EMPTY_HANDS;
 	uint64		cleared;
 
 	LWLockAcquire(store_lock(partition), LW_EXCLUSIVE);
 	for (Size b = 0; b < nbuckets; b++)
 	{
-		uint32		number = buckets[b];
+		uint32		number = buckets[b].first;
 
 		while (number != STORE_NONE)
 		{
@@ -273,6 +274,38 @@ cache_store_namespace_size(int nspace, uint64 *entries, uint64 *bytes)
 	*bytes = pg_atomic_read_u64(&cache_store.namespaces[nspace].bytes);
 }
 
+/* The hits of a namespace in one partition, which begin anew with reset. */
+static uint64
+hits_of(uint32 partition, int nspace, bool reset)
+{
+	StorePartition *part = store_partition(partition);
+	uint64		hits;
+
+	SpinLockAcquire(&part->mutex);
+	hits = part->lists[nspace].hits;
+	if (reset)
+		part->lists[nspace].hits = 0;
+	SpinLockRelease(&part->mutex);
+	return hits;
+}
+
+uint64
+cache_store_hits(int nspace)
+{
+	uint64		hits = 0;
+
+	for (uint32 partition = 0; partition < APIBASE_CACHE_PARTITIONS; partition++)
+		hits += hits_of(partition, nspace, false);
+	return hits;
+}
+
+void
+cache_store_reset_hits(int nspace)
+{
+	for (uint32 partition = 0; partition < APIBASE_CACHE_PARTITIONS; partition++)
+		(void) hits_of(partition, nspace, true);
+}
+
 /* ---- the checker ---- */
 
 /* Marks of an entry. */
@@ -337,14 +370,16 @@ see_chunk(Verify *v, uint32 number)
 
 /* What belongs to an entry that is linked. */
 static void
-verify_entry(Verify *v, uint32 number)
+verify_entry(Verify *v, uint32 partition, uint32 number)
 {
 	const StoreEntry *entry = &cache_store.entries[number];
-	uint32		nchunks = store_chunks_of(entry);
+	const StoreRecord *record = store_record(entry);
+	uint32		nchunks = store_chunks_of(record);
 	uint32		chunk = entry->chunk;
 	char		key[APIBASE_CACHE_MAX_KEY];
+	uint64		hash;
 
-	if (entry->key_len > APIBASE_CACHE_MAX_KEY || entry->nslots > APIBASE_CACHE_MAX_SLOTS ||
+	if (record->key_len > APIBASE_CACHE_MAX_KEY || record->nslots > APIBASE_CACHE_MAX_SLOTS ||
 		nchunks > cache_store.header->chunks.total)
 	{
 		fault(v, "entry %u: its lengths are impossible", number);
@@ -361,13 +396,16 @@ verify_entry(Verify *v, uint32 number)
 	}
 	v->linked_chunks += nchunks;
 
-	cache_store_read(entry, store_key_offset(entry), key, entry->key_len);
-	if (apibase_cache_key_hash(store_record(entry)->database, key, entry->key_len) != entry->hash)
+	cache_store_read(entry, store_key_offset(record), key, record->key_len);
+	hash = apibase_cache_key_hash(record->database, key, record->key_len);
+	if ((uint32) hash != entry->hash)
 		fault(v, "entry %u: its hash is not that of its key", number);
-	if (store_record(entry)->version == CACHE_NONE ||
-		store_record(entry)->version > pg_atomic_read_u64(unconstify(pg_atomic_uint64 *, &entry->stamp)))
+	if (store_partition_of(hash) != partition)
+		fault(v, "entry %u: it does not belong to partition %u", number, partition);
+	if (record->version == CACHE_NONE ||
+		record->version > pg_atomic_read_u64(unconstify(pg_atomic_uint64 *, &entry->stamp)))
 		fault(v, "entry %u: its version is not older than its last use", number);
-	if (store_record(entry)->dies < entry->expires)
+	if (record->dies < record->expires)
 		fault(v, "entry %u: it dies before it expires", number);
 }
 
@@ -392,15 +430,20 @@ verify_list(Verify *v, uint32 partition, uint32 nspace, uint64 *entries, uint64 
 		entry = &cache_store.entries[number];
 		if (entry->newer != newer)
 			fault(v, "list %u/%u: entry %u does not link back to %u", partition, nspace, number, newer);
-		if (entry->nspace != nspace || store_partition_of(entry->hash) != partition)
+		if (entry->chunk >= cache_store.header->chunks.fresh)
+		{
+			fault(v, "list %u/%u: entry %u has no chunk", partition, nspace, number);
+			return;
+		}
+		if (store_record(entry)->nspace != nspace)
 			fault(v, "list %u/%u: entry %u does not belong here", partition, nspace, number);
 		if (pg_atomic_read_u64(&entry->stamp) >= stamp)
 			fault(v, "list %u/%u: entry %u has a stamp out of order", partition, nspace, number);
 		stamp = pg_atomic_read_u64(&entry->stamp);
 		newer = number;
-		verify_entry(v, number);
+		verify_entry(v, partition, number);
 		*entries += 1;
-		*bytes += store_bytes(store_chunks_of(entry));
+		*bytes += store_bytes(store_chunks_of(store_record(entry)));
 	}
 	if (list->tail != newer)
 		fault(v, "list %u/%u: the tail is %u and should be %u", partition, nspace, list->tail, newer);
@@ -459,7 +502,7 @@ verify_buckets(Verify *v)
 
 	for (Size b = 0; b < nbuckets; b++)
 	{
-		for (uint32 number = cache_store.buckets[b]; number != STORE_NONE;
+		for (uint32 number = cache_store.buckets[b].first; number != STORE_NONE;
 			 number = cache_store.entries[number].bucket_next)
 		{
 			if (!see_entry(v, number, SEEN_IN_BUCKET))
@@ -467,7 +510,8 @@ verify_buckets(Verify *v)
 				fault(v, "bucket %zu: entry %u is none, or is in a bucket already", b, number);
 				break;
 			}
-			if (store_bucket_of(cache_store.entries[number].hash) != &cache_store.buckets[b])
+			if (store_bucket((uint32) (b >> cache_store.header->bucket_bits), cache_store.entries[number].hash) !=
+				&cache_store.buckets[b])
 				fault(v, "bucket %zu: entry %u does not belong here", b, number);
 			if ((v->entries[number] & SEEN_IN_LIST) == 0)
 				fault(v, "bucket %zu: entry %u is in no list", b, number);

@@ -14,7 +14,9 @@
  * smallest of the oldest stamps of all lists.  Then the list's partition is
  * locked, and if the tail has another stamp by now, the search starts again.
  * Not all lists are looked at: of each namespace a floor is known, below which
- * it has no stamp.
+ * it has no stamp.  The search finds the second oldest as well; a set that has
+ * evicted asks for the memory of that one, for it is what the next set of a
+ * series of them waits for most.
  *
  *-------------------------------------------------------------------------
  */
@@ -106,25 +108,45 @@ take(StoreHands *hands, uint32 want)
 
 /* ---- eviction ---- */
 
-/* The oldest stamp in a namespace, and the partition that has it. */
-static uint64
-oldest_of(uint32 nspace, uint32 *partition)
+/* Where the oldest entry of a namespace is, and where the next one after it, of another partition. */
+typedef struct StoreOldest
+{
+	uint64		stamp;			/* STORE_NO_STAMP: there is none */
+	uint32		nspace;
+	uint32		partition;
+	uint32		next_partition;
+} StoreOldest;
+
+/* Find the two oldest stamps of a namespace. */
+static StoreOldest
+oldest_of(uint32 nspace)
 {
 	pg_atomic_uint64 *stamps = store_oldest(0, nspace);
-	uint64		oldest = STORE_NO_STAMP;
+	uint64		first = STORE_NO_STAMP;
+	uint64		second = STORE_NO_STAMP;
+	uint32		partition = 0;
+	uint32		next_partition = 0;
 
-	*partition = 0;
 	for (uint32 p = 0; p < APIBASE_CACHE_PARTITIONS; p++)
 	{
 		uint64		stamp = pg_atomic_read_u64(&stamps[p]);
 
-		if (stamp < oldest)
+		if (likely(stamp >= second))
+			continue;
+		if (stamp < first)
 		{
-			oldest = stamp;
-			*partition = p;
+			second = first;
+			next_partition = partition;
+			first = stamp;
+			partition = p;
+		}
+		else
+		{
+			second = stamp;
+			next_partition = p;
 		}
 	}
-	return oldest;
+	return (StoreOldest) {first, nspace, partition, next_partition};
 }
 
 /*
@@ -136,19 +158,17 @@ oldest_of(uint32 nspace, uint32 *partition)
 static void
 raise_floor(uint32 nspace, uint64 floor, uint64 oldest)
 {
-	uint32		partition;
-
 	if (pg_atomic_compare_exchange_u64(&cache_store.floors[nspace], &floor, oldest))
-		store_lower_floor(nspace, oldest_of(nspace, &partition));
+		store_lower_floor(nspace, oldest_of(nspace).stamp);
 }
 
 /*
- * The oldest stamp of all, and the list that has it.  Only the namespace with
- * the lowest floor is looked at: if its oldest stamp is not above the floors
- * of all others, that is it, and if it is, its floor is raised.
+ * Find the oldest stamp of all.  Only the namespace with the lowest floor is
+ * looked at: if its oldest stamp is not above the floors of all others, that
+ * is it, and if it is, its floor is raised.
  */
-static uint64
-oldest_of_all(uint32 *nspace, uint32 *partition)
+static StoreOldest
+oldest_of_all(void)
 {
 	uint32		used = pg_atomic_read_u32(&cache_store.header->namespaces_used);
 
@@ -156,9 +176,9 @@ oldest_of_all(uint32 *nspace, uint32 *partition)
 	{
 		uint64		lowest = STORE_NO_STAMP;
 		uint64		second = STORE_NO_STAMP;
-		uint64		oldest;
+		uint32		nspace = 0;
+		StoreOldest oldest;
 
-		*nspace = 0;
 		for (uint32 n = 0; n < used; n++)
 		{
 			uint64		floor = pg_atomic_read_u64(&cache_store.floors[n]);
@@ -167,18 +187,40 @@ oldest_of_all(uint32 *nspace, uint32 *partition)
 			{
 				second = lowest;
 				lowest = floor;
-				*nspace = n;
+				nspace = n;
 			}
 			else if (floor < second)
 				second = floor;
 		}
-		if (lowest == STORE_NO_STAMP)
-			return STORE_NO_STAMP;
-		oldest = oldest_of(*nspace, partition);
-		if (oldest <= second && oldest != STORE_NO_STAMP)
+		oldest = oldest_of(nspace);
+		if (lowest == STORE_NO_STAMP || (oldest.stamp <= second && oldest.stamp != STORE_NO_STAMP))
 			return oldest;
-		raise_floor(*nspace, lowest, oldest);
+		raise_floor(nspace, lowest, oldest.stamp);
 	}
+}
+
+/* Ask for the entry that is the tail of a list; read without the lock, as a hint. */
+static pg_attribute_always_inline uint32
+expect_tail(uint32 partition, uint32 nspace)
+{
+	uint32		number = store_partition(partition)->lists[nspace].tail;
+
+	if (number != STORE_NONE)
+		cache_expect_write(&cache_store.entries[number]);
+	return number;
+}
+
+/* Ask for what else is touched to evict an entry, which may be another's by now. */
+static pg_attribute_always_inline void
+expect_victim(uint32 partition, uint32 number)
+{
+	const StoreEntry *entry;
+
+	if (number == STORE_NONE)
+		return;
+	entry = &cache_store.entries[number];
+	store_expect_chain(entry->chunk);
+	cache_expect_write(store_bucket(partition, entry->hash));
 }
 
 /*
@@ -190,38 +232,27 @@ static bool
 evict(int nspace, StoreHands *hands)
 {
 	StoreHeader *header = cache_store.header;
-	uint32		victim_nspace;
-	uint32		partition;
+	StoreOldest oldest;
 	uint32		number;
 
 	for (int tries = 0;; tries++)
 	{
-		uint64		oldest;
-
-		if (nspace < 0)
-			oldest = oldest_of_all(&victim_nspace, &partition);
-		else
-		{
-			victim_nspace = (uint32) nspace;
-			oldest = oldest_of(victim_nspace, &partition);
-		}
-		if (oldest == STORE_NO_STAMP)
+		oldest = nspace < 0 ? oldest_of_all() : oldest_of((uint32) nspace);
+		if (oldest.stamp == STORE_NO_STAMP)
 			return false;
-		/* Read without the lock, as a hint. */
-		number = store_partition(partition)->lists[victim_nspace].tail;
-		store_expect_write(&cache_store.entries[number]);
-		LWLockAcquire(store_lock(partition), LW_EXCLUSIVE);
-		number = store_partition(partition)->lists[victim_nspace].tail;
+		expect_victim(oldest.partition, expect_tail(oldest.partition, oldest.nspace));
+		LWLockAcquire(store_lock(oldest.partition), LW_EXCLUSIVE);
+		number = store_partition(oldest.partition)->lists[oldest.nspace].tail;
 		if (number != STORE_NONE &&
-			(tries >= STORE_EVICT_TRIES || pg_atomic_read_u64(&cache_store.entries[number].stamp) == oldest))
+			(tries >= STORE_EVICT_TRIES || pg_atomic_read_u64(&cache_store.entries[number].stamp) == oldest.stamp))
 			break;
-		LWLockRelease(store_lock(partition));
+		LWLockRelease(store_lock(oldest.partition));
 	}
-	store_expect_write(&cache_store.chunks[cache_store.entries[number].chunk]);
-	store_expect_write(&cache_store.chunks[cache_store.entries[number].chunk].next);
-	cache_store_unlink(partition, number);
-	LWLockRelease(store_lock(partition));
+	cache_store_unlink(oldest.partition, number);
+	LWLockRelease(store_lock(oldest.partition));
 
+	hands->next_partition = oldest.next_partition;
+	hands->next_victim = expect_tail(oldest.next_partition, oldest.nspace);
 	cache_store_keep_chunks(hands, number);
 	if (hands->entry == STORE_NONE)
 	{
@@ -239,7 +270,7 @@ evict(int nspace, StoreHands *hands)
 		hands->places = 1;
 		LWLockRelease(&header->free_lock);
 	}
-	cache_count((int) victim_nspace, CACHE_LEVEL1, CACHE_EVICTIONS, 1);
+	cache_count((int) oldest.nspace, CACHE_LEVEL1, CACHE_EVICTIONS, 1);
 	return true;
 }
 
@@ -315,7 +346,7 @@ typedef struct StoreSet
 static Size
 item_len(const CacheItem *item)
 {
-	return sizeof(StoreRecord) + item->nslots * sizeof(CacheSlot) + item->key.len + item->tags_len + item->value_len;
+	return STORE_RECORD_SIZE + item->nslots * sizeof(CacheSlot) + item->key.len + item->tags_len + item->value_len;
 }
 
 bool
@@ -340,34 +371,35 @@ fill(const CacheItem *item, uint32 nchunks, StoreHands *hands)
 	StoreRecord record = {0};
 	StoreWriter writer;
 
-	entry->hash = item->key.hash;
-	entry->sequence = item->sequence;
-	entry->expires = item->expires;
 	pg_atomic_init_u64(&entry->stamp, 0);
 	pg_atomic_init_u32(&entry->hits, 0);
+	entry->hash = (uint32) item->key.hash;
 	entry->chunk = hands->first;
-	entry->value_len = (uint32) item->value_len;
-	entry->key_len = (uint16) item->key.len;
-	entry->tags_len = (uint16) item->tags_len;
-	entry->nspace = (uint16) item->nspace;
-	entry->nslots = (uint8) item->nslots;
-	entry->kind = (uint8) item->kind;
 
-	record.created = item->created;
+	record.sequence = item->sequence;
+	record.expires = item->expires;
 	record.dies = Max(item->dies, item->expires);
+	record.created = item->created;
 	record.cost = item->cost;
 	record.database = item->database;
+	record.value_len = (uint32) item->value_len;
+	record.key_len = (uint16) item->key.len;
+	record.tags_len = (uint16) item->tags_len;
+	record.nspace = (uint16) item->nspace;
+	record.nslots = (uint8) item->nslots;
+	record.kind = (uint8) item->kind;
 
 	writer.chunk = &cache_store.chunks[hands->first];
 	writer.used = 0;
-	chain_write(&writer, &record, sizeof(record));
+	chain_write(&writer, &record, STORE_RECORD_SIZE);
 	chain_write(&writer, item->slots, item->nslots * sizeof(CacheSlot));
 	chain_write(&writer, item->key.name, (Size) item->key.len);
 	chain_write(&writer, item->tags, item->tags_len);
 	chain_write(&writer, item->value, item->value_len);
 
-	hands->first = writer.chunk->next;
 	hands->nchunks -= nchunks;
+	if (hands->nchunks > 0)
+		hands->first = writer.chunk->next;
 }
 
 /*
@@ -405,10 +437,15 @@ over_bounds(const StoreSet *set, uint32 old)
 		return false;
 	entries += pg_atomic_read_u64(unconstify(pg_atomic_uint64 *, &nspace->entries));
 	bytes += pg_atomic_read_u64(unconstify(pg_atomic_uint64 *, &nspace->bytes));
-	if (old != STORE_NONE && cache_store.entries[old].nspace == set->item->nspace)
+	if (old != STORE_NONE)
 	{
-		entries--;
-		bytes -= store_bytes(store_chunks_of(&cache_store.entries[old]));
+		const StoreRecord *record = store_record(&cache_store.entries[old]);
+
+		if (record->nspace == set->item->nspace)
+		{
+			entries--;
+			bytes -= store_bytes(store_chunks_of(record));
+		}
 	}
 	return (set->max_entries > 0 && entries > set->max_entries) || (set->max_bytes > 0 && bytes > set->max_bytes);
 }
@@ -516,7 +553,7 @@ link_item(const StoreSet *set, StoreHands *hands)
 				hands->places--;
 			else
 			{
-				old_nspace = cache_store.entries[old].nspace;
+				old_nspace = store_record(&cache_store.entries[old])->nspace;
 				cache_store_unlink(set->partition, old);
 			}
 			LWLockRelease(lock);
@@ -558,5 +595,6 @@ cache_store_set(const CacheItem *item, uint64 expected, uint64 max_entries, uint
 			cache_store_keep_chunks(&hands, hands.entry);
 	}
 	cache_store_give_back(&hands);
+	expect_victim(hands.next_partition, hands.next_victim);
 	return result;
 }

@@ -189,6 +189,12 @@ cache_tags_invalidate_all(void)
 		renumber(i, number, 0);
 }
 
+void
+cache_tag_expect(CacheSlot slot)
+{
+	cache_expect_read(&table->slots[slot]);
+}
+
 bool
 cache_tag_valid(CacheSlot slot, uint64 sequence)
 {

@@ -61,6 +61,9 @@ extern void cache_tags_invalidate_all(void);
 /* Whether an entry with this lease number may be used, as far as this slot goes. */
 extern bool cache_tag_valid(CacheSlot slot, uint64 sequence);
 
+/* A hint that one of these is asked soon. */
+extern void cache_tag_expect(CacheSlot slot);
+
 /* Whether somebody is committing an invalidation of it. */
 extern bool cache_tag_marked(CacheSlot slot);
 

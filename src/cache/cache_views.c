@@ -167,6 +167,8 @@ add_stats(ReturnSetInfo *result, int nspace, CacheLevel level)
 	int			i = 0;
 
 	cache_namespace_counters(nspace, level, counters);
+	if (level == CACHE_LEVEL1)
+		counters[CACHE_HITS] += cache_store_hits(nspace);
 	values[i] = namespace_name(nspace, &nulls[i]);
 	i++;
 	values[i++] = CStringGetTextDatum(level == CACHE_LEVEL1 ? "l1" : "l2");
@@ -214,8 +216,10 @@ apibase_cache_reset_stats(PG_FUNCTION_ARGS)
 	apibase_shmem_require("the counters of the cache cannot be reset");
 	for (int nspace = 0; nspace < cache_namespaces_used(); nspace++)
 	{
-		if (is_ours(nspace))
-			cache_namespace_reset_counters(nspace);
+		if (!is_ours(nspace))
+			continue;
+		cache_namespace_reset_counters(nspace);
+		cache_store_reset_hits(nspace);
 	}
 	PG_RETURN_VOID();
 }
