@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import psycopg2
 
 import cache_model
+import database
 
 
 def free_port():
@@ -19,11 +20,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
-class Server:
-    """Made by initdb in a temporary directory, preloads apibase, has the given settings."""
+class Server(database.Session):
+    """Made by initdb in a temporary directory, preloads apibase, has the given settings; each call of run() is a transaction."""
 
     def __init__(self, directory, settings):
-        self.data, self.directory, self.port, self.connection = os.path.join(directory, 'data'), directory, free_port(), None
+        self.data, self.directory, self.port = os.path.join(directory, 'data'), directory, free_port()
         self.command('initdb', '-D', self.data, '-A', 'trust', '-U', 'postgres', '-N', '-E', 'UTF8', '--locale=C')
         with open(os.path.join(self.data, 'postgresql.conf'), 'a', encoding='utf-8') as conf:
             for name, value in dict(settings, port=self.port, listen_addresses='127.0.0.1', unix_socket_directories='', fsync='off',
@@ -52,17 +53,14 @@ class Server:
         connection.autocommit = True
         return connection
 
-    def run(self, sql, connection=None):
-        """As that of database.Database; each call is a transaction."""
-        with (connection or self.connection).cursor() as cursor:
-            cursor.execute(sql)
-            return cursor.fetchall() if cursor.description else None
 
-    def value(self, sql):
-        return self.run(sql)[0][0]
-
-    def ids(self, sql):
-        return {row[0] for row in self.run(sql)}
+def settle(made):
+    """Wait until the worker is connected to Redis and has sent all: until then level 2 keeps nothing of what was changed."""
+    for attempt in range(1800):
+        if made.value("SELECT state = 'ready' AND waiting_bytes = 0 FROM apibase.cache_redis_worker"):
+            return
+        time.sleep(0.1)
+    raise AssertionError('the worker is not ready: %s' % made.run('SELECT * FROM apibase.cache_redis_worker'))
 
 
 @contextmanager

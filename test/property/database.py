@@ -69,13 +69,32 @@ def connect(database):
     return connection
 
 
-class Database:
-    """One database for the whole run; run(sql) gives the rows of the last statement."""
+class Session:
+    """What is done through a connection."""
+
+    connection = None
+
+    def run(self, sql, connection=None):
+        """Execute the statements as they stand, through another connection where one is given; the rows of the last, or None."""
+        with (connection or self.connection).cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall() if cursor.description else None
+
+    def value(self, sql):
+        """The first column of the first row."""
+        return self.run(sql)[0][0]
+
+    def ids(self, sql):
+        """The first column of all rows, as a set."""
+        return {row[0] for row in self.run(sql)}
+
+
+class Database(Session):
+    """One database for the whole run."""
 
     def __init__(self):
         self.administration = connect(os.environ.get('PGDATABASE', 'postgres'))
         self.administration.autocommit = True
-        self.connection = None
         self.has_extension = False
 
     def create(self):
@@ -119,20 +138,6 @@ class Database:
                 if attempt == 59:
                     raise
                 time.sleep(0.5)
-
-    def run(self, sql):
-        """Execute the statements as they stand; the rows of the last, or None."""
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql)
-            return cursor.fetchall() if cursor.description else None
-
-    def value(self, sql):
-        """The first column of the first row."""
-        return self.run(sql)[0][0]
-
-    def ids(self, sql):
-        """The first column of all rows, as a set."""
-        return {row[0] for row in self.run(sql)}
 
     @contextmanager
     def example(self):

@@ -105,6 +105,7 @@ def level2():
     """A server with Redis, whose namespace "law two" is kept there only; and a second session."""
     with cache_server.redis() as url, cache_server.server(redis_url=url, redis_connect_timeout="60s", redis_command_timeout="60s") as made:
         cache_model.configure(made, 'law two', levels="'{2}'")
+        cache_server.settle(made)
         connection = made.connect()
         yield made, connection
         connection.close()
