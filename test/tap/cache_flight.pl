@@ -7,8 +7,11 @@
 use strict;
 use warnings;
 
+use lib 'test/tap';
+
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Sessions qw(start result_of);
 use Test::More;
 
 my $waiting = 6;
@@ -47,22 +50,6 @@ my @waiters = map { $node->background_psql('postgres', on_error_stop => 0) } 1 .
 
 sub close_gate { $gate->query("SELECT FROM pg_advisory_lock($_)") for @_; return; }
 sub open_gate { $gate->query("SELECT FROM pg_advisory_unlock($_)") for @_; return; }
-
-# Start a statement in a session; its result comes with result_of().
-sub start
-{
-    my ($session, $sql) = @_;
-    $session->query_until(qr/started/, "\\echo started\n$sql;\n");
-    return;
-}
-sub result_of
-{
-    my ($session) = @_;
-    my $out = $session->query('');
-    my ($error) = $session->{stderr} =~ /ERROR:  (.*)/;
-    $session->{stderr} = '';
-    return $error // $out;
-}
 
 sub await_flights
 {

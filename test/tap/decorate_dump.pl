@@ -4,8 +4,10 @@
 use strict;
 use warnings;
 
-use Cwd qw(getcwd);
+use lib 'test/tap';
 
+use Cwd qw(getcwd);
+use Dump qw(dump_of restore);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -60,15 +62,6 @@ my %stay = map { $_ => $node->safe_psql('shop', $stays{$_}) } keys %stays;
 like($stay{decorators}, qr/app\.quote.*cached.*zoo\.price.*circuit_breaker.*zoo\.quote.*apibase_decorated_2/s, 'functions are decorated');
 is($stay{cached}, 't', 'and cached');
 
-sub dump_of
-{
-    my ($server, $database) = @_;
-    my ($out, $err) = run_command([ 'pg_dump', '-d', $server->connstr($database) ]);
-    is($err, '', "pg_dump of $database");
-    $out =~ s/^(?:--|\\(?:un)?restrict ).*\n//mg;
-    return $out;
-}
-
 sub refused
 {
     my ($server, $database, $statement, $like, $name) = @_;
@@ -104,14 +97,7 @@ sub holds_together
 my $dump = dump_of($node, 'shop');
 for my $format (qw(plain custom))
 {
-    my $file = "$PostgreSQL::Test::Utils::tmp_check/$format.dump";
-    command_ok([ 'pg_dump', "--format=$format", "--file=$file", '-d', $node->connstr('shop') ], "pg_dump, $format");
-    $node->safe_psql('postgres', "CREATE DATABASE $format");
-    command_ok(
-        $format eq 'plain'
-        ? [ 'psql', '-qXo', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-f', $file, '-d', $node->connstr($format) ]
-        : [ 'pg_restore', '--exit-on-error', '-d', $node->connstr($format), $file ],
-        "restored, $format");
+    restore($node, 'shop', $format);
     is(dump_of($node, $format), $dump, "the same dump, $format");
     holds_together($node, $format, $format);
 }

@@ -7,8 +7,11 @@
 use strict;
 use warnings;
 
+use lib 'test/tap';
+
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Sessions qw(start result_of);
 use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('sessions');
@@ -37,21 +40,6 @@ my $major = $node->safe_psql('postgres', "SELECT current_setting('server_version
 sub shut { $gate->query('SELECT FROM pg_advisory_lock(1)'); return; }
 sub unshut { $gate->query('SELECT FROM pg_advisory_unlock(1)'); return; }
 
-# Start a statement in a session; its result comes with result_of().
-sub start
-{
-    my ($session, $sql) = @_;
-    $session->query_until(qr/started/, "\\echo started\n$sql;\n");
-    return;
-}
-sub result_of
-{
-    my ($session) = @_;
-    my $out = $session->query('');
-    my ($error) = $session->{stderr} =~ /ERROR:  (.*)/;
-    $session->{stderr} = '';
-    return $error // $out;
-}
 sub pid_of { my ($session) = @_; return scalar $session->query('SELECT pg_backend_pid()'); }
 sub renew
 {

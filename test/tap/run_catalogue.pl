@@ -529,6 +529,14 @@ sub rows_of
         "SELECT $columns FROM \"pgrst_source\" AS \"$function\"");
 }
 
+# A call of a function that returns one value.
+sub scalar_of
+{
+    my ($function, $arguments) = @_;
+    return "WITH pgrst_source AS (SELECT pgrst_call.pgrst_scalar FROM (SELECT \"api\".\"$function\"($arguments) pgrst_scalar) pgrst_call) "
+      . answer('1', "coalesce(json_agg(_postgrest_t.pgrst_scalar)->0, 'null')", "SELECT \"$function\".* FROM \"pgrst_source\" AS \"$function\"");
+}
+
 ($status, $output) = run_quietly(@options);
 is($status, 0, 'without a postgrest run serves SQL alone');
 
@@ -571,11 +579,7 @@ is(post_search('{"name": "pack-292", "architecture": "all", "version": "1.292"}'
 sub count_of
 {
     my ($filter) = @_;
-    my $main = 'WITH pgrst_source AS (SELECT pgrst_call.pgrst_scalar '
-      . 'FROM (SELECT "api"."count"("filter" := $1::apibase.spec) pgrst_scalar) pgrst_call) '
-      . answer('1', "coalesce(json_agg(_postgrest_t.pgrst_scalar)->0, 'null')",
-        'SELECT "count".* FROM "pgrst_source" AS "count"');
-    return requests('/rpc/count', $main, 'text', $filter);
+    return requests('/rpc/count', scalar_of('count', '"filter" := $1::apibase.spec'), 'text', $filter);
 }
 my $visible = sql(q{SELECT count(*) FROM packages WHERE section IS NULL OR section NOT IN ('oldlibs', 'debug')});
 cmp_ok($visible, '<', $packages, 'the row policy hides something');
@@ -628,11 +632,7 @@ is(requests('/rpc/sections', $sections, ''), $computed, '... and all is as befor
 sub details_of
 {
     my ($package) = @_;
-    my $main = 'WITH pgrst_source AS (SELECT pgrst_call.pgrst_scalar '
-      . 'FROM (SELECT "api"."details"("package" := $1::text) pgrst_scalar) pgrst_call) '
-      . answer('1', "coalesce(json_agg(_postgrest_t.pgrst_scalar)->0, 'null')",
-        'SELECT "details".* FROM "pgrst_source" AS "details"');
-    return requests('/rpc/details', $main, 'text', $package);
+    return requests('/rpc/details', scalar_of('details', '"package" := $1::text'), 'text', $package);
 }
 like(details_of('pack-005'), qr/^1\|\{"name": "pack-005", "versions": \[\{.*"version": "1\.5".*\}\], "needed_by": 1\}$/,
     'GET /rpc/details');

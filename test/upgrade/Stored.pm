@@ -9,7 +9,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Exporter 'import';
 
-our @EXPORT_OK = qw(start_node fill answers dump_of);
+our @EXPORT_OK = qw(start_node fill answers);
 
 # start_node NAME, OPTION => VALUE...: a running server with apibase preloaded; options are those of Cluster->new.
 sub start_node
@@ -50,15 +50,6 @@ sub answers
     is($status, 0, "$database answers") or diag($err);
     my @errors = $err =~ /(?:ERROR|DETAIL|HINT): .*/g;
     return join("\n", $out, @errors, '');
-}
-
-# dump_of NODE, DATABASE: the text of pg_dump, without its random key and without comments (versions are in them).
-sub dump_of
-{
-    my ($node, $database) = @_;
-    my ($out, $err) = run_command([ 'pg_dump', '-d', $node->connstr($database) ]);
-    is($err, '', "pg_dump of $database");
-    return join("\n", grep { !/^\\(?:un)?restrict |^--|^$/ } split(/\n/, $out));
 }
 
 1;

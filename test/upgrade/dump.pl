@@ -3,8 +3,9 @@
 use strict;
 use warnings;
 
-use lib 'test/upgrade';
-use Stored qw(start_node fill answers dump_of);
+use lib 'test/tap', 'test/upgrade';
+use Dump qw(dump_of restore);
+use Stored qw(start_node fill answers);
 
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -23,14 +24,7 @@ like($answers, qr/Index Cond|Bitmap/, 'and plans');
 
 for my $format (qw(plain custom))
 {
-    my $file = "$PostgreSQL::Test::Utils::tmp_check/$format.dump";
-    command_ok([ 'pg_dump', "--format=$format", "--file=$file", '-d', $node->connstr('first') ], "pg_dump, $format");
-    $node->safe_psql('postgres', "CREATE DATABASE $format");
-    command_ok(
-        $format eq 'plain'
-        ? [ 'psql', '-qXo', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-f', $file, '-d', $node->connstr($format) ]
-        : [ 'pg_restore', '--exit-on-error', '-d', $node->connstr($format), $file ],
-        "restored, $format");
+    restore($node, 'first', $format);
     $node->safe_psql($format, 'ANALYZE');
     is(answers($node, $format), $answers, "the same answers, $format");
     is(dump_of($node, $format), $dump, "the same dump, $format");
