@@ -11,7 +11,7 @@
 # before it, and the SQL parts are joined in this order. Everything generated goes to build/, objects beside
 # their sources; both are ignored by git.
 
-APIBASE_MODULES = core context spec cache decorate
+APIBASE_MODULES = core context spec cache decorate result bus events
 
 EXTENSION = apibase
 MODULE_big = apibase

@@ -21,8 +21,8 @@ WHERE c.relnamespace IN ('apibase'::regnamespace, 'apibase_internal'::regnamespa
 
 RESET ROLE;
 DROP ROLE privileges_user;
--- No function of the extension runs with its owner's rights.
-SELECT p.oid::regprocedure AS security_definer
+-- Functions that run with their owner's rights: who may execute these needs none on the tables of the outbox.
+SELECT p.oid::regprocedure AS security_definer, p.proconfig
 FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
-WHERE e.extname = 'apibase' AND p.prosecdef;
+WHERE e.extname = 'apibase' AND p.prosecdef ORDER BY p.proname;

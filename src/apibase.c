@@ -12,14 +12,18 @@
  */
 #include "postgres.h"
 
+#include "bus/bus.h"
 #include "cache/cache.h"
 #include "context/context.h"
 #include "core/clock.h"
 #include "core/compat.h"
 #include "core/guc.h"
+#include "core/label.h"
 #include "core/module.h"
 #include "core/shmem.h"
 #include "decorate/decorate.h"
+#include "events/events.h"
+#include "result/result.h"
 #include "spec/spec.h"
 #include "spec/spec_stats.h"
 
@@ -59,6 +63,23 @@ static const ApibaseModule modules[] = {
 		.shmem_init = apibase_decorate_shmem_init,
 		.nlocks = APIBASE_DECORATE_NLOCKS,
 	},
+	{
+		.name = "result",
+		.define_gucs = apibase_result_define_gucs,
+	},
+	{
+		.name = "bus",
+		.define_gucs = apibase_bus_define_gucs,
+		.shmem_size = apibase_bus_shmem_size,
+		.shmem_init = apibase_bus_shmem_init,
+		.nlocks = APIBASE_BUS_NLOCKS,
+	},
+	{
+		.name = "events",
+		.define_gucs = apibase_events_define_gucs,
+		.shmem_size = apibase_events_shmem_size,
+		.shmem_init = apibase_events_shmem_init,
+	},
 };
 
 void
@@ -70,6 +91,7 @@ _PG_init(void)
 			modules[i].define_gucs();
 	}
 	MarkGUCPrefixReserved("apibase");
+	apibase_label_install();
 
 	if (!process_shared_preload_libraries_in_progress)
 		return;

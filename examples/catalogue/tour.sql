@@ -72,3 +72,32 @@ COMMIT;
 \t off
 SELECT namespace, hits, misses, sets, invalidations FROM cache_stats WHERE namespace = 'fn' AND level = 'l1';
 SELECT function, position, decorator, options ->> 'ttl' AS ttl FROM decorators ORDER BY 1, 2;
+
+\echo == 11. A command: its payload is checked field by field; what fails is a problem document with a status; a query is cached
+SELECT ok, value FROM command('app.add_to_watchlist', '{"watcher": "ada@example.org", "package": "make"}');
+SELECT e.* FROM command('app.add_to_watchlist', '{"watcher": "ada", "pakage": "make"}') c,
+  jsonb_to_recordset(c.error -> 'errors') AS e (pointer text, code text, detail text);
+SELECT ok, error ->> 'status' AS status, error ->> 'detail' AS detail
+FROM command('app.add_to_watchlist', '{"watcher": "ada@example.org", "package": "no-such-package"}');
+SELECT query('app.watched_packages', '{"watcher": "ada@example.org"}');
+
+\echo == 12. An idempotency key: the second call gets the result of the first, and nothing is done twice
+\set ECHO none
+SELECT gen_random_uuid() AS key \gset
+\set ECHO queries
+SELECT ok, replayed, value FROM command('app.publish_release', '{"package": "make", "version": "99.1"}',
+  json_build_object('idempotency_key', :'key')::jsonb);
+SELECT ok, replayed, value FROM command('app.publish_release', '{"package": "make", "version": "99.1"}',
+  json_build_object('idempotency_key', :'key')::jsonb);
+
+\echo == 13. Events: a subscriber ran in the transaction of the command; the outbox gives them in the order of the commits
+SELECT ok FROM command('app.publish_release', '{"package": "make", "version": "99.2"}');
+SELECT watcher, package, version FROM app.notifications WHERE watcher = 'ada@example.org' ORDER BY id;
+SELECT event::jsonb ->> 'type' AS type, event::jsonb -> 'data' AS data FROM outbox_read('tour');
+\set ECHO none
+\o /dev/null
+SELECT outbox_ack('tour', max(position)) FROM outbox_read('tour');
+DELETE FROM app.watchlist WHERE watcher = 'ada@example.org';
+DELETE FROM app.notifications WHERE watcher = 'ada@example.org';
+DELETE FROM app.releases WHERE version LIKE '99.%';
+\o

@@ -12,6 +12,7 @@
 #include "cache/cache_xact.h"
 #include "core/clock.h"
 #include "core/errors.h"
+#include "core/glob.h"
 #include "core/shmem.h"
 
 #include "catalog/pg_type.h"
@@ -379,7 +380,7 @@ count_entry(const CacheEntryInfo *entry, void *arg)
 	Counting   *counting = arg;
 
 	if (entry->database == MyDatabaseId && cache_entry_is_valid(entry, counting->now))
-		counting->count += cache_pattern_matches(counting->pattern, counting->pattern_len, entry->key.name, entry->key.len);
+		counting->count += apibase_glob_matches(counting->pattern, counting->pattern_len, entry->key.name, entry->key.len);
 	return true;
 }
 

@@ -181,11 +181,9 @@ extern void cache_store_scan(CacheScanFunction function, void *arg);
 
 /*
  * Remove every entry of a database (InvalidOid: of all) whose key matches a
- * pattern (NULL: all): '*' any characters, '?' one, '\' quotes the next.
- * Cannot fail: for callbacks of transactions.
+ * pattern (NULL: all) as in core/glob.h.  Cannot fail: for callbacks of transactions.
  */
 extern uint64 cache_store_clear(Oid database, const char *pattern, int pattern_len);
-extern bool cache_pattern_matches(const char *pattern, int pattern_len, const char *key, int len);
 
 /* What is there. */
 extern uint64 cache_store_entries(void);

@@ -17,8 +17,8 @@
 #include "postgres.h"
 
 #include "cache/cache_store_impl.h"
+#include "core/glob.h"
 
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -132,54 +132,6 @@ cache_store_scan(CacheScanFunction function, void *arg)
 
 /* ---- clear ---- */
 
-/* Bytes of the character at the start of a text. */
-static int
-char_len(const char *text, int len)
-{
-	return Min(len, Max(1, pg_encoding_mblen(GetDatabaseEncoding(), text)));
-}
-
-bool
-cache_pattern_matches(const char *pattern, int pattern_len, const char *key, int len)
-{
-	int			p = 0;
-	int			k = 0;
-	int			star = -1;		/* where in the pattern the last star is, */
-	int			star_key = 0;	/* and up to where in the key it reaches */
-
-	while (k < len)
-	{
-		int			quoted = p + 1 < pattern_len && pattern[p] == '\\';
-
-		if (p < pattern_len && pattern[p] == '*')
-		{
-			star = p++;
-			star_key = k;
-		}
-		else if (p < pattern_len && pattern[p] == '?')
-		{
-			p++;
-			k += char_len(key + k, len - k);
-		}
-		else if (p < pattern_len && pattern[p + quoted] == key[k])
-		{
-			p += 1 + quoted;
-			k++;
-		}
-		else if (star >= 0)
-		{
-			p = star + 1;
-			star_key += char_len(key + star_key, len - star_key);
-			k = star_key;
-		}
-		else
-			return false;
-	}
-	while (p < pattern_len && pattern[p] == '*')
-		p++;
-	return p == pattern_len;
-}
-
 /* Whether an entry is to be cleared. */
 static bool
 entry_matches(const StoreEntry *entry, Oid database, const char *pattern, int pattern_len)
@@ -192,7 +144,7 @@ entry_matches(const StoreEntry *entry, Oid database, const char *pattern, int pa
 	if (pattern == NULL)
 		return true;
 	cache_store_read(entry, store_key_offset(record), key, record->key_len);
-	return cache_pattern_matches(pattern, pattern_len, key, record->key_len);
+	return apibase_glob_matches(pattern, pattern_len, key, record->key_len);
 }
 
 /* Clear a partition; returns how many entries that were. */

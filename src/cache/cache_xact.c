@@ -43,6 +43,7 @@
 #include "cache/cache_redis.h"
 #include "cache/cache_xact.h"
 #include "core/clock.h"
+#include "core/glob.h"
 
 #include "access/xact.h"
 #include "miscadmin.h"
@@ -449,7 +450,7 @@ removed_after(const Private *put)
 	for (int i = entry ? entry->last : NO_OP; i != NO_OP && ops[i].number > put->number; i = ops[i].before)
 	{
 		if (ops[i].kind != OP_NAMESPACES &&
-			cache_pattern_matches(ops[i].name.name, ops[i].name.len, put->item.key.name, put->item.key.len))
+			apibase_glob_matches(ops[i].name.name, ops[i].name.len, put->item.key.name, put->item.key.len))
 			return true;
 	}
 	return false;

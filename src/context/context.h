@@ -32,6 +32,12 @@ extern Jsonb *apibase_context_document(ApibaseContextDocument which);
 /* A header by name, regardless of case; palloc'd, or NULL when there is none. */
 extern char *apibase_context_header(const char *name);
 
+/* Whether a text is a traceparent, as W3C Trace Context has it. */
+extern bool apibase_context_is_traceparent(const char *text);
+
+/* The header traceparent, palloc'd; NULL where there is none, or a malformed one. */
+extern char *apibase_context_traceparent(void);
+
 /* The id of the request, palloc'd. */
 extern char *apibase_context_request_id(void);
 

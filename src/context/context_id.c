@@ -88,25 +88,28 @@ is_hex(const char *text, int len, bool zero)
 	return zero;
 }
 
-/*
- * The trace id in a traceparent header, or NULL when the header is not valid:
- * version-traceid-parentid-flags, and in versions to come perhaps more.
- */
-static char *
-trace_id(const char *header)
+/* version-traceid-parentid-flags, and in versions to come perhaps more. */
+bool
+apibase_context_is_traceparent(const char *text)
 {
-	size_t		len = strlen(header);
+	size_t		len = strlen(text);
 
-	if (len < 55 || header[2] != '-' || header[35] != '-' || header[52] != '-')
-		return NULL;
-	if (!is_hex(header, 2, true) || !is_hex(header + 3, TRACE_ID_LENGTH, false) ||
-		!is_hex(header + 36, 16, false) || !is_hex(header + 53, 2, true))
-		return NULL;
-	if (strncmp(header, "ff", 2) == 0)
-		return NULL;
-	if (len > 55 && (strncmp(header, "00", 2) == 0 || header[55] != '-'))
-		return NULL;
-	return pnstrdup(header + 3, TRACE_ID_LENGTH);
+	if (len < 55 || text[2] != '-' || text[35] != '-' || text[52] != '-')
+		return false;
+	if (!is_hex(text, 2, true) || !is_hex(text + 3, TRACE_ID_LENGTH, false) ||
+		!is_hex(text + 36, 16, false) || !is_hex(text + 53, 2, true))
+		return false;
+	if (strncmp(text, "ff", 2) == 0)
+		return false;
+	return len == 55 || (strncmp(text, "00", 2) != 0 && text[55] == '-');
+}
+
+char *
+apibase_context_traceparent(void)
+{
+	char	   *header = apibase_context_header("traceparent");
+
+	return header != NULL && apibase_context_is_traceparent(header) ? header : NULL;
 }
 
 /* The id of a transaction that serves a request without one. */
@@ -152,7 +155,6 @@ char *
 apibase_context_request_id(void)
 {
 	char	   *header;
-	char	   *id = NULL;
 
 	if (request_id_header && request_id_header[0] != '\0')
 	{
@@ -160,10 +162,8 @@ apibase_context_request_id(void)
 		if (header && id_is_sane(header))
 			return header;
 	}
-	header = apibase_context_header("traceparent");
-	if (header)
-		id = trace_id(header);
-	return id ? id : transaction_id();
+	header = apibase_context_traceparent();
+	return header ? pnstrdup(header + 3, TRACE_ID_LENGTH) : transaction_id();
 }
 
 /* apibase.request_id() */

@@ -22,6 +22,9 @@
 #include "parser/parse_relation.h"
 #include "storage/proc.h"
 #include "utils/wait_event.h"
+#if PG_VERSION_NUM < 160000
+#include "utils/guc_tables.h"
+#endif
 
 /* 16 keeps the macros for varlenas in a header of their own (d952373a987). */
 #if PG_VERSION_NUM >= 160000
@@ -192,5 +195,25 @@ apibase_expand_whole_row(RangeTblEntry *rte, Var *whole, List **names, List **co
 #else
 #define APIBASE_INTERVAL_SPECIAL(interval) NULL
 #endif
+
+/*
+ * Whether RESET transaction_read_only makes a transaction read-only.  15 resets it to off without asking whether
+ * the transaction may write again, so this is set while it must not.  16 refuses to reset it.
+ */
+static inline void
+apibase_reset_to_read_only(bool read_only)
+{
+#if PG_VERSION_NUM < 160000
+	static struct config_bool *setting = NULL;
+
+	for (int i = 0; setting == NULL && i < GetNumConfigOptions(); i++)
+	{
+		if (strcmp(get_guc_variables()[i]->name, "transaction_read_only") == 0)
+			setting = (struct config_bool *) get_guc_variables()[i];
+	}
+	Assert(setting != NULL);
+	setting->reset_val = read_only;
+#endif
+}
 
 #endif							/* APIBASE_COMPAT_H */

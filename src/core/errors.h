@@ -55,7 +55,34 @@
 	X(DECORATED_TIMEOUT, 0, 3, 3, 504, \
 	  "a function has run for longer than its timeout decorator allows") \
 	X(ARGUMENTS_INVALID, 0, 3, 4, 422, \
-	  "the arguments of a function do not satisfy its specification")
+	  "the arguments of a function do not satisfy its specification") \
+	/* result: PB040 to PB049 */ \
+	X(PIPELINE_MISMATCH, 0, 4, 0, 500, \
+	  "a step of a pipeline does not take what the step before it returns, or cannot be a step") \
+	/* bus: PB050 to PB059 */ \
+	X(HANDLER_NOT_FOUND, 0, 5, 0, 404, \
+	  "no handler is registered for a command or a query") \
+	X(CANNOT_REGISTER, 0, 5, 1, 500, \
+	  "a function cannot be the handler or the middleware that it was to be registered as") \
+	X(IDEMPOTENCY_KEY_REUSED, 0, 5, 2, 422, \
+	  "an idempotency key was used before with another payload") \
+	X(INVALID_IDEMPOTENCY_KEY, 0, 5, 3, 400, \
+	  "a command must have an idempotency key and has none, or one that is malformed") \
+	X(DISPATCH_TOO_DEEP, 0, 5, 4, 508, \
+	  "handlers have dispatched and emitted in turn more deeply than apibase.dispatch_max_depth") \
+	X(HANDLER_INVALID, 0, 5, 5, 500, \
+	  "a registered handler or middleware was changed so that it cannot be called any more") \
+	X(IDEMPOTENCY_KEY_IN_FLIGHT, 0, 5, 6, 409, \
+	  "another call with the same idempotency key did not end within lock_timeout") \
+	X(DISPATCH_DEADLINE, 0, 5, 7, 504, \
+	  "a handler did not end before its deadline") \
+	/* events: PB060 to PB069 */ \
+	X(INVALID_EVENT, 0, 6, 0, 400, \
+	  "what was to be emitted is not a composite value, or its options are wrong") \
+	X(CANNOT_SUBSCRIBE, 0, 6, 1, 500, \
+	  "a function cannot be a subscriber in the way that was asked for") \
+	X(INVALID_OUTBOX_POSITION, 0, 6, 2, 400, \
+	  "a position to be acknowledged is beyond what can be read")
 
 #define APIBASE_ERROR_CODE(symbol, a, b, c, status, description) \
 	APIBASE_ERRCODE_##symbol = MAKE_SQLSTATE('P', 'B', '0' + a, '0' + b, '0' + c),

@@ -42,7 +42,7 @@
  *	decorate_catalog.c	moving implementations to bodies and back
  *	decorate_events.c	event triggers: CREATE OR REPLACE, ALTER, restored dumps
  *	decorate_call.c		the handler, calling the body, results
- *	decorate_key.c		keys made of arguments
+ *	decorate_key.c		keys made of arguments, or of rows
  *	decorate_<name>.c	one decorator
  *
  * How to write a decorator
@@ -224,6 +224,18 @@ typedef enum ApibaseDecorateScope
  */
 extern void apibase_decorate_key(StringInfo key, const ApibaseDecoratedCall *call, const Bitmapset *args,
 								 ApibaseDecorateScope scope, const List *vary);
+
+/*
+ * Keys for what a function makes of a row that it is given, without being decorated: made of
+ * its state as above, of a word that says what is kept, of the columns with
+ * these names (of char *; NIL: all), and of the scope.  Made ready in the current context,
+ * and of use until the function or a type changes.
+ */
+typedef struct ApibaseRowKey ApibaseRowKey;
+extern ApibaseRowKey *apibase_row_key_make(const char *kind, FmgrInfo *function, Oid type, const List *columns,
+										   ApibaseDecorateScope scope);
+extern bool apibase_row_key_is_valid(const ApibaseRowKey *row);
+extern void apibase_row_key_append(StringInfo key, ApibaseRowKey *row, HeapTupleHeader header);
 
 /* ---------- decorators ---------- */
 

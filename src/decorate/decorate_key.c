@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * decorate_key.c
- *	  Keys made of the arguments of a call.
+ *	  Keys made of the arguments of a call, or of the columns of a row.
  *
  * A key is text:
  *
@@ -26,6 +26,14 @@
  *
  * A key that would be too long for the cache keeps its first part; the rest is
  * the SHA-256 of all.
+ *
+ * What is not made by a call of a decorated function, but by a function that is
+ * given a row, has a key of the same form, with a word for what it is and the row's
+ * columns in place of arguments:
+ *
+ *	fn:app.handle_get_order(16421.<state>)query:7,'3:abc,@16384.16384.10.<environment>
+ *
+ * No decorated call has such a key: in none does a word with a colon follow the state.
  *
  *-------------------------------------------------------------------------
  */
@@ -378,21 +386,15 @@ append_search_path(StringInfo key)
 
 /* ---------- all together ---------- */
 
-void
-apibase_decorate_key(StringInfo key, const ApibaseDecoratedCall *call, const Bitmapset *args,
-					 ApibaseDecorateScope scope, const List *vary)
+/*
+ * What follows the values in the key that begins at start: whom it is for.  A key
+ * that is too long then keeps its prefix.
+ */
+static void
+finish_key(StringInfo key, int start, int prefix_len, ApibaseDecorateScope scope, const List *vary)
 {
-	const DecorateTypes *types = call->site->types;
-	int			start = key->len;
 	ListCell   *lc;
 
-	appendBinaryStringInfo(key, types->prefix, types->prefix_len);
-	append_arguments(key, call, args);
-	if (OidIsValid(call->fcinfo->fncollation) && call->fcinfo->fncollation != DEFAULT_COLLATION_OID)
-	{
-		appendStringInfoChar(key, 'c');
-		append_number(key, call->fcinfo->fncollation);
-	}
 	if (scope == APIBASE_DECORATE_ROLE)
 		append_environment(key);
 	else
@@ -410,8 +412,126 @@ apibase_decorate_key(StringInfo key, const ApibaseDecoratedCall *call, const Bit
 		uint8		digest[PG_SHA256_DIGEST_LENGTH];
 
 		decorate_digest(key->data + start, key->len - start, digest);
-		key->len = start + types->prefix_len;
+		key->len = start + prefix_len;
 		appendStringInfoChar(key, '#');
 		append_hex(key, digest, sizeof(digest));
 	}
+}
+
+void
+apibase_decorate_key(StringInfo key, const ApibaseDecoratedCall *call, const Bitmapset *args,
+					 ApibaseDecorateScope scope, const List *vary)
+{
+	const DecorateTypes *types = call->site->types;
+	int			start = key->len;
+
+	appendBinaryStringInfo(key, types->prefix, types->prefix_len);
+	append_arguments(key, call, args);
+	if (OidIsValid(call->fcinfo->fncollation) && call->fcinfo->fncollation != DEFAULT_COLLATION_OID)
+	{
+		appendStringInfoChar(key, 'c');
+		append_number(key, call->fcinfo->fncollation);
+	}
+	finish_key(key, start, types->prefix_len, scope, vary);
+}
+
+/* ---------- of a row ---------- */
+
+struct ApibaseRowKey
+{
+	uint64		generation;		/* decorate_generation when it was made */
+	char	   *prefix;
+	int			prefix_len;
+	ApibaseDecorateScope scope;
+	TupleDesc	desc;
+	Datum	   *values;			/* room for a row */
+	bool	   *nulls;
+	int			ncolumns;
+	int		   *columns;		/* numbers (from 0) of those that belong to the key */
+	DecorateType *types;		/* of these */
+};
+
+/* The column of that name, from 0. */
+static int
+find_column(TupleDesc desc, const char *name)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
+			return i;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("type %s has no field \"%s\" to make keys of", format_type_be(desc->tdtypeid), name)));
+}
+
+/* Which columns belong to the key. */
+static void
+choose_columns(ApibaseRowKey *row, const List *names)
+{
+	ListCell   *lc;
+
+	row->columns = palloc((Max(row->desc->natts, list_length(names)) + 1) * sizeof(int));
+	foreach(lc, names)
+		row->columns[row->ncolumns++] = find_column(row->desc, lfirst(lc));
+	for (int i = 0; names == NIL && i < row->desc->natts; i++)
+	{
+		if (!TupleDescAttr(row->desc, i)->attisdropped)
+			row->columns[row->ncolumns++] = i;
+	}
+	row->types = palloc((row->ncolumns + 1) * sizeof(DecorateType));
+	for (int i = 0; i < row->ncolumns; i++)
+		decorate_describe_type(&row->types[i], TupleDescAttr(row->desc, row->columns[i])->atttypid);
+}
+
+ApibaseRowKey *
+apibase_row_key_make(const char *kind, FmgrInfo *function, Oid type, const List *columns, ApibaseDecorateScope scope)
+{
+	LOCAL_FCINFO(fcinfo, 1);
+	ApibaseRowKey *row = palloc0(sizeof(ApibaseRowKey));
+	DecorateChain *chain;
+	DecorateTypes *types;
+
+	/* before anything is looked up: what changes meanwhile makes it outdated */
+	row->generation = decorate_generation;
+	chain = decorate_chain_get(function->fn_oid);
+	InitFunctionCallInfoData(*fcinfo, function, 1, InvalidOid, NULL, NULL);
+	types = decorate_types_get(fcinfo, chain);
+	row->prefix = psprintf("%s%s:", types->prefix, kind);
+	row->prefix_len = strlen(row->prefix);
+	row->scope = scope;
+	row->desc = lookup_rowtype_tupdesc_copy(type, -1);
+	row->values = palloc((row->desc->natts + 1) * sizeof(Datum));
+	row->nulls = palloc((row->desc->natts + 1) * sizeof(bool));
+	choose_columns(row, columns);
+	return row;
+}
+
+bool
+apibase_row_key_is_valid(const ApibaseRowKey *row)
+{
+	return row->generation == decorate_generation;
+}
+
+void
+apibase_row_key_append(StringInfo key, ApibaseRowKey *row, HeapTupleHeader header)
+{
+	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
+	int			start = key->len;
+
+	heap_deform_tuple(&tuple, row->desc, row->values, row->nulls);
+	appendBinaryStringInfo(key, row->prefix, row->prefix_len);
+	for (int i = 0; i < row->ncolumns; i++)
+	{
+		int			column = row->columns[i];
+
+		if (row->nulls[column])
+			appendStringInfoChar(key, '~');
+		else
+			append_value(key, &row->types[i], row->values[column]);
+		appendStringInfoChar(key, ',');
+	}
+	finish_key(key, start, row->prefix_len, row->scope, NIL);
 }

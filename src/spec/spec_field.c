@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "core/closest.h"
 #include "core/compat.h"
 #include "spec/spec.h"
 
@@ -28,7 +29,6 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
-#include "utils/varlena.h"
 
 /* pg_operator.dat gives these no symbols */
 #define JSONB_FIELD_OP			3211	/* jsonb -> text */
@@ -36,38 +36,21 @@
 #define JSONB_FIELD_TEXT_OP		3477	/* jsonb ->> text */
 #define JSONB_ELEMENT_TEXT_OP	3481	/* jsonb ->> integer */
 
-/* A misspelled name this far from a column's is still taken for it in a hint. */
-#define MAX_NAME_DISTANCE 3
-
 /* The column whose name is closest to the one that was not found, or NULL. */
 static const char *
 closest_column(TupleDesc desc, const char *name)
 {
-	const char *best = NULL;
-	int			len = strlen(name);
-	int			limit = Min(MAX_NAME_DISTANCE, len / 2);
+	const char **names = palloc(desc->natts * sizeof(char *));
+	int			n = 0;
 
-	if (len > NAMEDATALEN)
-		return NULL;
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
-		int			distance;
 
-		if (att->attisdropped)
-			continue;
-		if (pg_strcasecmp(NameStr(att->attname), name) == 0)
-			return NameStr(att->attname);
-		distance = varstr_levenshtein_less_equal(name, len, NameStr(att->attname),
-												 strlen(NameStr(att->attname)),
-												 1, 1, 1, limit, true);
-		if (distance <= limit)
-		{
-			best = NameStr(att->attname);
-			limit = distance - 1;
-		}
+		if (!att->attisdropped)
+			names[n++] = NameStr(att->attname);
 	}
-	return best;
+	return apibase_closest(name, names, n);
 }
 
 /* Raise undefined_column for a step of a path. */

@@ -20,6 +20,7 @@ import tempfile
 
 import psycopg2
 
+import bench_bus
 import bench_cache
 
 HELPER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "helper", "bench_helper")
@@ -538,6 +539,7 @@ def main():
         "opaque": lambda: figure_opaque(server),
     }
     figures.update(bench_cache.figures(sys.modules[__name__], server, instructions))
+    figures.update(bench_bus.figures(sys.modules[__name__], server))
     for name, figure in figures.items():
         if sys.argv[1:] and name not in sys.argv[1:]:
             continue

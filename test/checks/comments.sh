@@ -1,5 +1,6 @@
 #!/bin/bash
-# comments.sh - every SQL object of the extension has a comment, columns of its relations included.
+# comments.sh - every SQL object of the extension has a comment, columns of its relations included (not those of sequences, which
+# have the same columns).
 set -uo pipefail
 . "$(dirname "$0")/lib.bash"
 
@@ -10,6 +11,7 @@ query="SELECT pg_catalog.pg_describe_object(m.classid, m.objid, 0) || ' has no c
     UNION ALL
     SELECT pg_catalog.pg_describe_object(m.classid, m.objid, a.attnum) || ' has no comment'
     FROM $members m JOIN pg_catalog.pg_attribute a ON a.attrelid = m.objid AND a.attnum > 0 AND NOT a.attisdropped
+        JOIN pg_catalog.pg_class r ON r.oid = m.objid AND r.relkind <> 'S'
     WHERE m.classid = 'pg_catalog.pg_class'::regclass AND pg_catalog.col_description(m.objid, a.attnum) IS NULL
     ORDER BY 1"
 

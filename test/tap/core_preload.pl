@@ -56,7 +56,7 @@ like(error_of('SET apibase_test.slots = 8;'),
     qr/ERROR:  55P02: parameter "apibase_test.slots" cannot be changed without restarting the server/,
     'now needs a restart');
 is($node->safe_psql('postgres', "SELECT name FROM pg_shmem_allocations WHERE name LIKE 'apibase%' ORDER BY 1"),
-    "apibase cache\napibase core\napibase decorate\napibase spec\napibase test", 'each module with shared memory has an allocation of its own');
+    "apibase bus\napibase cache\napibase core\napibase decorate\napibase events\napibase spec\napibase test", 'each module with shared memory has an allocation of its own');
 
 # the clock: one for all sessions, until the server starts anew
 $node->safe_psql('postgres', "SELECT apibase_internal.clock_set('1 hour')");

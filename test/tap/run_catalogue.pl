@@ -651,12 +651,17 @@ like(requests('/x', 'DELETE FROM public.packages', ''), qr/(42501|25006): /, '..
 
 # ---- the tour ----------------------------------------------------------------------------------------------------------
 
+# it has commands about this package
+sql(q{UPDATE packages SET name = 'make' WHERE name = 'last'});
 ($status, $output) = run_example($state, @options);
 is($status, 0, 'a run with the tour succeeds');
-cmp_ok(($output =~ tr/\n//), '<=', 160, '... in at most 160 lines');
+cmp_ok(($output =~ tr/\n//), '<=', 230, '... in at most 230 lines');
 my ($hits) = $output =~ /^ fn +\| +(\d+) \|/m;
 cmp_ok($hits // 0, '>', 0, '... with hits in the cache');
 like($output, qr/^ api\.sections\(\) +\| +1 \| cached +\| 1 day$/m, '... and the decorators');
+like($output, qr/^ \/watcher +\| 23514 \| /m, '... what is wrong with a payload, with pointers');
+like($output, qr/^ t  \| t +\| \{"package": "make", "version": "99\.1"/m, '... a replay');
+like($output, qr/"99\.1"\}\n app\.release_published \| \{"package": "make", "version": "99\.2"\}/, '... and the events in order');
 my %unexpected = map { $_ => 1 } $output =~ /^(?:psql\S* )?ERROR: +(.*)$/mg;
 is(join("\n", grep { !/instaled_size/ } sort keys %unexpected), '', '... and no error but the one that it shows on purpose');
 
