@@ -316,7 +316,8 @@ prepare_rows(BusHandler *handler)
 
 /*
  * The query around a handler, in an SPI connection.  One that is not valid any more, or is of another search path, is
- * prepared anew: it would be analysed again with the rights of the caller.  If it is running further out, it stays, and the new one is for this call only.
+ * prepared anew: it would be analysed again with the rights of the caller.  If it is running further out, it stays, and
+ * the new one is for this call only.
  */
 static SPIPlanPtr
 rows_plan(BusHandler *handler)

@@ -10,7 +10,7 @@
  *	 "detail": "email is already used", "code": "23505", "instance": "urn:uuid:...",
  *	 "errors": [{"pointer": "/email", "detail": "is already used", "code": "23505"}]}
  *
- * type, title and status are always there; code is the SQLSTATE that it was made of.
+ * type, title, status and code are always there; code is the SQLSTATE that it was made of, or PTxyz of its status.
  *
  * The parts, lower ones first:
  *
@@ -87,14 +87,14 @@ extern void apibase_problem_log(const ErrorData *error, const char *instance);
  */
 extern Jsonb *apibase_problem_of_caught(ErrorData *error, const char *instance);
 
-/* A problem of a status: type, title, detail, code (NULL: none), errors (NULL: none). */
+/* A problem of a status, with its type and title; sqlstate 0: PTxyz of the status; errors NULL: none. */
 extern Jsonb *apibase_problem_make(int status, int sqlstate, const char *detail, Jsonb *errors);
 
 /* Its members; defaults where they are missing or of another kind. */
 extern int	apibase_problem_status(Jsonb *problem);
 extern int	apibase_problem_sqlstate(Jsonb *problem);	/* PTxyz of its status if it has none */
 
-/* A document from outside as a problem: type, title and status are added; raises 22023 for what is no object. */
+/* A document from outside as a problem: type, title, status and code are added; raises 22023 for what is no object. */
 extern Jsonb *apibase_problem_normalize(Jsonb *problem);
 
 /* Raise the error that it describes, which becomes the same problem again where it is caught. */
